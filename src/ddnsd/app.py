@@ -287,7 +287,7 @@ class Service:
         self.dns_server = None
         if settings.update_listen:
             zone_updates = ZoneUpdates(
-                self.store, lookups, self.writer, updates, services.rrsets, hosts, domains, self.rates
+                self.store, lookups, self.writer, updates, services.rrsets, hosts, edits, domains, self.rates
             )
             callers = TsigCallers(lookups, tsig, signin, self.tokens)
             algorithms = settings.update_algorithms

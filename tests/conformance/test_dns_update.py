@@ -195,6 +195,52 @@ def test_secrets_made_by_commands_work_at_once(service: Service, host: Client) -
     assert service.dig(name) == ["192.0.2.62"]
 
 
+@pytest.fixture
+def token(service: Service) -> Client:
+    """A client with a token of the administrator."""
+    scope = {"name": f"dns{time.monotonic_ns()}", "scopes": ["read", "write"]}
+    made = service.request("POST", "/api/tokens", service.admin_token, json=scope).json()
+    return Client(service, f"t-{made['id']}", made["token"])
+
+
+def test_a_token_makes_aliases(service: Service, host: Client, token: Client) -> None:
+    name = host.key_name
+    assert token.send(add(name, "CNAME", "Front.Example.net.")) == "REFUSED"  # it has an address
+    assert token.send(delete(name), add(name, "CNAME", f"{name}.")) == "REFUSED"
+    alias = (delete(name), add(name, "CNAME", "Front.Example.net.", ttl=900))
+    assert host.send(*alias) == "REFUSED"
+    assert token.send(present(name, "A", "192.0.2.9"), *alias) == "NXRRSET"
+    assert service.dig(name) == ["192.0.2.1"]
+    wire = token.message(present(name, "A"), *alias).to_wire()
+    for _ in range(2):  # the second time it is a replay
+        assert dns.message.from_wire(token.raw(wire), keyring=False).rcode() == dns.rcode.NOERROR
+    assert service.dig(name, "CNAME") == ["front.example.net."]
+    assert service.get(f"/api/hosts/{name}", service.admin_token).json()["alias"] == "front.example.net."
+    assert token.send(add(name, "TXT", '"x"')) == "REFUSED"
+    assert token.send(add(name, "A", "192.0.2.1")) == "REFUSED"
+    assert token.send(present(name, "CNAME", "FRONT.example.net."), add(name, "CNAME", "b.example.net.")) == "NOERROR"
+    assert service.dig(name, "CNAME") == ["b.example.net."]
+    assert host.send(delete(name), add(name, "A", "192.0.2.5")) == "REFUSED"
+    assert token.send(delete(name, "CNAME"), add(name, "A", "192.0.2.5"), add(name, "TXT", '"x"')) == "NOERROR"
+    assert (service.dig(name), service.dig(name, "CNAME"), txt(service, name)) == (["192.0.2.5"], [], ['"x"'])
+    assert host.send(delete(name, "A")) == "NOERROR"
+    last = service.get(f"/api/hosts/{name}/history", service.admin_token).json()["items"][1]
+    assert (last["agent"], last["before"]["alias"]) == ("DNS UPDATE", "b.example.net.")
+
+
+def test_a_name_of_another_zone_is_an_alias_of_a_host(service: Service, host: Client, token: Client) -> None:
+    """A custom domain: a CNAME in a second zone, with its own TTL, follows the host's address."""
+    zone = f"custom{time.monotonic_ns()}.example.org"
+    service.cli("domain", "add", zone, "--owner", "admin", "--ttl", "300")
+    name, target = f"www.{zone}", f"{host.key_name}."
+    assert token.send(absent(name), add(name, "CNAME", target), zone=zone) == "NOERROR"
+    for address in ("192.0.2.1", "192.0.2.2"):
+        assert host.send(delete(host.key_name, "A"), add(host.key_name, "A", address)) == "NOERROR"
+        found = dns.query.udp(dns.message.make_query(name, "A"), "127.0.0.1", port=service.dns_port, timeout=10)
+        shown = [(rrset.name.to_text(), rrset.ttl, rrset[0].to_text()) for rrset in found.answer]
+        assert shown == [(f"{name}.", 300, target), (target, 60, address)]
+
+
 def test_a_domain_that_takes_no_updates_by_dns(service: Service) -> None:
     zone, admin = f"off{time.monotonic_ns()}.example.org", service.admin_token
     service.cli("domain", "add", zone, "--owner", "admin", "--no-dns-updates")

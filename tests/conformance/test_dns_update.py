@@ -18,7 +18,7 @@ import dns.update
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.clients.dns_update import Client, absent, add, delete, exchange, present
+from support.clients.dns_update import Client, Fill, absent, add, delete, exchange, present
 from support.ports import free_port, wait_until
 from support.servers.faults import hung
 from support.servers.service import Service, beside, dev
@@ -391,6 +391,94 @@ def test_a_successful_exchange_of_values_again_has_the_same_answer(service: Serv
     for _ in range(2):
         assert dns.message.from_wire(host.raw(swap), keyring=False).rcode() == dns.rcode.NOERROR
         assert service.dig(name) == ["192.0.2.2"]
+
+
+def test_a_registration_that_failed_fails_again(service: Service, token: Client) -> None:
+    name = f"late{time.monotonic_ns()}.{service.domain}"
+    service.add_record(f"{name}.", "TXT", "somebody's")
+    wire = token.message(add(name, "A", "192.0.2.70")).to_wire()
+    assert dns.message.from_wire(token.raw(wire), keyring=False).rcode() == dns.rcode.REFUSED
+    service.remove_records(f"{name}.", "TXT")
+    assert dns.message.from_wire(token.raw(wire), keyring=False).rcode() == dns.rcode.REFUSED
+    assert service.get(f"/api/hosts/{name}", service.admin_token).status_code == 404
+    assert token.send(add(name, "A", "192.0.2.70")) == "NOERROR"
+
+
+def test_a_record_that_was_replaced_does_not_come_back(service: Service, host: Client) -> None:
+    """Replays of what set it and of what was refused for a record of somebody else keep their answers."""
+    name, other = f"_x.{host.key_name}", f"_other.{host.key_name}"
+    first = host.message(delete(name, "TXT"), add(name, "TXT", '"first"')).to_wire()
+    assert dns.message.from_wire(host.raw(first), keyring=False).rcode() == dns.rcode.NOERROR
+    assert host.send(delete(name, "TXT"), add(name, "TXT", '"second"')) == "NOERROR"
+    service.add_record(f"{other}.", "TXT", "somebody's")
+    displaced = host.message(add(name, "TXT", '"third"'), add(other, "TXT", '"ours"')).to_wire()
+    assert dns.message.from_wire(host.raw(displaced), keyring=False).rcode() == dns.rcode.REFUSED
+    service.remove_records(f"{other}.", "TXT")
+    assert dns.message.from_wire(host.raw(displaced), keyring=False).rcode() == dns.rcode.REFUSED
+    assert dns.message.from_wire(host.raw(first), keyring=False).rcode() == dns.rcode.NOERROR
+    assert (txt(service, name), txt(service, other)) == (['"second"'], [])
+
+
+@pytest.fixture(scope="module")
+def limited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service with quotas, and the algorithms of the default."""
+    listen = f"127.0.0.1:{free_port()}"
+    with dev(
+        tmp_path_factory.mktemp("limited"),
+        update_listen=listen,
+        rules="on",
+        changes_per_hour="3",
+        record_changes_per_hour="3",
+    ) as running:
+        yield running
+
+
+def test_the_same_message_again_does_not_count(limited: Service) -> None:
+    fqdn = f"counted.{limited.domain}"
+    host = Client(limited, fqdn, limited.register(fqdn, ip="192.0.2.1"))
+    made = [host.message(delete(fqdn, "A"), add(fqdn, "A", f"192.0.2.{n}")) for n in (2, 3, 4, 5)]
+    first, *others = (message.to_wire() for message in made)
+    rcodes = [dns.message.from_wire(host.raw(wire), keyring=False).rcode() for wire in (first, others[0], *[first] * 5)]
+    assert set(rcodes) == {dns.rcode.NOERROR}
+    rcodes = [dns.message.from_wire(host.raw(wire), keyring=False).rcode() for wire in others[1:]]
+    assert rcodes == [dns.rcode.NOERROR, dns.rcode.REFUSED]
+    assert limited.dig(fqdn) == ["192.0.2.4"]
+    one, two = (host.message(delete(f"_x.{fqdn}"), add(f"_x.{fqdn}", "TXT", f'"{n}"')).to_wire() for n in (1, 2))
+    rcodes = [dns.message.from_wire(host.raw(wire), keyring=False).rcode() for wire in (one, two, *[one] * 4)]
+    assert set(rcodes) == {dns.rcode.NOERROR}
+    assert host.send(add(f"_x.{fqdn}", "TXT", '"3"')) == "NOERROR"
+
+
+def test_hmac_md5_where_it_is_not_allowed(limited: Service) -> None:
+    fqdn = f"old.{limited.domain}"
+    host = Client(limited, fqdn, limited.register(fqdn, ip="192.0.2.1"), dns.tsig.HMAC_MD5)
+    with pytest.raises(dns.tsig.PeerBadKey):
+        host.send(*mikrotik(fqdn, "192.0.2.2"), tcp=False)
+    assert limited.dig(fqdn) == ["192.0.2.1"]
+
+
+def mikrotik(fqdn: str, address: str) -> tuple[Fill, Fill]:
+    """What RouterOS sends for `/tool dns-update`: the RRset is deleted, and the record added with its TTL."""
+    return delete(fqdn, "A"), add(fqdn, "A", address, ttl=60)
+
+
+def test_a_message_as_of_mikrotik(service: Service, host: Client) -> None:
+    client = Client(service, host.key_name, host.secret, dns.tsig.HMAC_MD5)
+    for _ in range(2):
+        assert client.send(*mikrotik(host.key_name, "192.0.2.91"), tcp=False) == "NOERROR"
+    assert service.dig(host.key_name) == ["192.0.2.91"]
+
+
+def test_messages_as_of_cert_manager(service: Service, host: Client) -> None:
+    """It removes the RRset before it adds a value with a TTL of 60 seconds, and removes this value in the end."""
+    name = f"_acme-challenge.{host.key_name}"
+    service.request("PATCH", f"/api/hosts/{host.key_name}", service.admin_token, json={"ttl": 300})
+    assert host.send(add(name, "TXT", '"left"', ttl=60), tcp=False) == "NOERROR"
+    assert host.send(delete(name, "TXT"), add(name, "TXT", '"value"', ttl=60), tcp=False) == "NOERROR"
+    found = dns.query.udp(dns.message.make_query(name, "TXT"), "127.0.0.1", port=host.port, timeout=10)
+    assert (found.answer[0].ttl, found.answer[0][0].to_text()) == (60, '"value"')
+    assert host.send(delete(name, "TXT", '"value"'), tcp=False) == "NOERROR"
+    assert txt(service, name) == []
 
 
 def test_another_node_knows_the_message(

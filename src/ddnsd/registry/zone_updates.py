@@ -215,16 +215,23 @@ class ZoneUpdates:
     async def _change(self, message: Signed, hosts: Sequence[Host]) -> Rcode:
         contents = [Content(host, await self._rrsets.of(host) if host.has_rrsets else ()) for host in hosts]
         check_prerequisites(message.update, contents)
-        await self._check(message, plans(message.update, contents))
+        counted = await self._check(message, plans(message.update, contents))
         decided = await self._decide(message, hosts)
+        if decided.again:
+            for host, changes, record_changes in counted:
+                self._rates.give_back(host, changes=changes, record_changes=record_changes)
         message.written = not decided.again
         if decided.rcode is not Rcode.NOERROR:
             raise Refused(decided.rcode, decided.reason)
         await self._send(hosts, decided)
         return decided.rcode
 
-    async def _check(self, message: Signed, intended: Iterable[HostPlan]) -> None:
-        """Check addresses, quotas and the zone before anything is written. Raises RegistryError, StoreDown."""
+    async def _check(self, message: Signed, intended: Iterable[HostPlan]) -> list[tuple[Host, int, int]]:
+        """Check addresses, quotas and the zone before anything is written. Raises RegistryError, StoreDown.
+
+        Returns hosts, with the counted changes of their addresses and records.
+        """
+        counted = []
         for plan in intended:
             host = plan.host
             changed = columns(host, plan.update, named_columns(host, plan.update))
@@ -237,6 +244,8 @@ class ZoneUpdates:
                 await self._rrsets.try_new(host, new)
             if plan.removed:
                 await self._rates.take_record_change(host, refuse=False)
+            counted.append((host, int(bool(changed)), len(plan.put) + int(bool(plan.removed))))
+        return counted
 
     async def _decide(self, message: Signed, hosts: Sequence[Host]) -> _Decided:
         waiting = _Waiting(message, hosts, asyncio.get_running_loop().create_future())

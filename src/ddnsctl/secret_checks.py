@@ -87,13 +87,13 @@ def broken(
 def _read(spec: HostSpec, vault: Sequence[str]) -> str | Broken:
     assert spec.secret is not None
     try:
-        return _content(spec.secret, vault) or Broken(spec, f"{spec.secret} is missing or empty")
+        return content(spec.secret, vault) or Broken(spec, f"{spec.secret} is missing or empty")
     except (OSError, SyncError) as error:
         text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         return Broken(spec, f"{spec.secret} cannot be checked: {text}", is_known=False)
 
 
-def _content(secret: SecretSpec, vault: Sequence[str]) -> str | None:
+def content(secret: SecretSpec, vault: Sequence[str]) -> str | None:
     """The secret; None if the file is missing or empty. Raises OSError, SyncError."""
     path = Path(secret.path)
     if secret.kind == FILE:

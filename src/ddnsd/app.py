@@ -102,6 +102,7 @@ from ddnsd.web.dyndns.return_codes import answered
 from ddnsd.web.health import Probes
 from ddnsd.web.portal.context import Portal
 from ddnsd.web.request_metrics import RequestMetrics
+from ddnsd.web.update_port import UpdatePort
 
 if TYPE_CHECKING:
     from ddnsd.auth.oidc.http_client import Http
@@ -245,6 +246,7 @@ class Service:
             denylist=self.denials,
             status=self.status,
             tsig=tsig,
+            update_port=UpdatePort.of(settings.update_listen, settings.update_algorithms, settings.public_host),
         )
         context = Context(
             **vars(services),

@@ -23,6 +23,8 @@ from support.ports import free_port, wait_until
 from support.servers.faults import hung
 from support.servers.service import Service, beside, dev
 
+from ddnsd.auth.tsig_secrets import tsig_secret
+
 NewClient = Callable[..., Client]
 
 
@@ -182,6 +184,26 @@ def test_a_token_registers_names_within_its_limits(service: Service) -> None:
     assert service.request("DELETE", f"/api/tokens/{made['id']}", service.admin_token).status_code == 204
     with pytest.raises(dns.tsig.PeerBadKey):
         client.send(delete(name, "A"))
+
+
+def test_the_api_shows_the_tsig_key_of_a_new_secret(service: Service) -> None:
+    admin, name = service.admin_token, f"shown{time.monotonic_ns()}.{service.domain}"
+    made = service.request("POST", "/api/hosts", admin, json={"fqdn": name}).json()
+    new = service.request("POST", f"/api/hosts/{name}/secret", admin).json()
+    key = service.request("POST", "/api/keys", admin, json={"name": name, "hosts": [name]}).json()
+    body = {"name": name, "scopes": ["read", "write"]}
+    token = service.request("POST", "/api/tokens", admin, json=body).json()
+    assert made["tsig"]["secret"] == tsig_secret(made["secret"])
+    for number, (key_name, shown) in enumerate(
+        [(name, new["tsig"]), (key["login"], key["tsig"]), (f"t-{token['id']}", token["tsig"])]
+    ):
+        assert (shown["name"], shown["algorithm"]) == (key_name, "hmac-sha256")
+        message = dns.update.UpdateMessage(service.domain)
+        message.replace(dns.name.from_text(name), 60, "A", f"192.0.2.{number + 1}")
+        message.use_tsig(dns.tsig.Key(key_name, shown["secret"], shown["algorithm"]))
+        assert Client(service, key_name, "").exchange(message) == "NOERROR"
+    assert "tsig" not in service.get(f"/api/hosts/{name}", admin).json()
+    assert "tsig" not in service.get(f"/api/keys/{key['login']}", admin).json()
 
 
 def test_secrets_made_by_commands_work_at_once(service: Service, host: Client) -> None:

@@ -15,10 +15,10 @@ from ddnsd.dns.rdata import EXAMPLES
 from ddnsd.dns.records import values_of
 from ddnsd.registry import addresses, host_columns, record_sets
 from ddnsd.registry.addresses import AddressUpdate
-from ddnsd.registry.errors import Invalid, InvalidAddress, Static
+from ddnsd.registry.errors import Invalid, InvalidAddress
 from ddnsd.registry.inputs import TTL_LEAST, TTL_MOST
 from ddnsd.registry.record_sets import NewRRset, Place
-from ddnsd.registry.updates import check_updatable
+from ddnsd.registry.updates import check_takes_records, check_updatable
 
 FAMILIES = {"A": "ipv4", "AAAA": "ipv6"}
 
@@ -153,14 +153,13 @@ def check_changeable(host: Host, update: ZoneUpdate, *, aliases: bool = False) -
 
     Of a host with several addresses the other records can be changed. `aliases`: the caller may change aliases.
     """
-    try:
+    names_addresses = any(one.name == host.fqdn and one.rtype in ("", ALIAS, *FAMILIES) for one in update.changes)
+    if host.alias is not None and aliases:
+        check_updatable(host._replace(alias=None, ipv4=None, ipv6=None))
+    elif names_addresses:
         check_updatable(host)
-    except Static:
-        if host.alias is not None:
-            if not aliases:
-                raise
-        elif any(one.name == host.fqdn and one.rtype in ("", ALIAS, *FAMILIES) for one in update.changes):
-            raise
+    else:
+        check_takes_records(host)
 
 
 def check_prerequisites(update: ZoneUpdate, contents: Iterable[Content]) -> None:

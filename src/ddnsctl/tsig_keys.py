@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ddnsctl import secret_checks
 from ddnsctl.sync.errors import Problem, SyncError
+from ddnsctl.sync.model import HostSpec, KeySpec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,22 +36,22 @@ def of(declaration: Declaration, vault: Sequence[str] = ()) -> tuple[list[TsigKe
     """The keys of hosts by name, then those of keys, and what cannot be read. `vault` is as in `SecretWriter`."""
     found: list[TsigKey] = []
     problems: list[Problem] = []
-    for specs in (declaration.hosts, declaration.keys):
-        for name, spec in sorted(specs.items()):
-            if spec.secret is None or not spec.secret.in_file:
-                continue
-            try:
-                content = secret_checks.content(spec.secret, vault)
-            except (OSError, SyncError) as error:
-                problems.append(Problem(f"{name}: {spec.secret} cannot be read: {error}", spec.where))
-                continue
-            if not content:
-                problems.append(Problem(f"{name}: {spec.secret} is missing or empty", spec.where))
-            elif specs is declaration.hosts:
-                found.append(_key(name, content))
-            else:
-                login, _, secret = content.partition(":")
-                found.append(_key(login, secret))
+    specs: list[HostSpec | KeySpec] = [declaration.hosts[name] for name in sorted(declaration.hosts)]
+    specs += [declaration.keys[name] for name in sorted(declaration.keys)]
+    for spec in specs:
+        name = spec.fqdn if isinstance(spec, HostSpec) else spec.name
+        if spec.secret is None or not spec.secret.in_file:
+            continue
+        try:
+            content = secret_checks.content(spec.secret, vault)
+        except (OSError, SyncError) as error:
+            problems.append(Problem(f"{name}: {spec.secret} cannot be read: {error}", spec.where))
+            continue
+        if not content:
+            problems.append(Problem(f"{name}: {spec.secret} is missing or empty", spec.where))
+            continue
+        login, _, secret = (name, "", content) if isinstance(spec, HostSpec) else content.partition(":")
+        found.append(_key(login, secret))
     return found, problems
 
 

@@ -56,7 +56,7 @@ def test_what_is_wrong_is_an_error_and_changes_nothing(
     assert ask(service, path, "wrong", f"address={V4}") == unknown
     assert ask(service, path, alice, f"address={V4}") == unknown  # a token of the API names no host
     assert ask(service, path, blocked.secret, f"address={V4}") == (200, "ERROR: abuse")
-    with counts(host, client_faults=1):
+    with counts(host, client=1):
         assert ask(service, path, host.secret, "address=zzz") == (200, "ERROR: dnserr")
     assert host.addresses() == [GIVEN]
 

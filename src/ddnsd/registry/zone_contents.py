@@ -126,7 +126,7 @@ class HostPlan(NamedTuple):
             new = getattr(self.update, family)
             if family in self.update.remove or (new is not None and new != getattr(self.host, family)):
                 found[family] = new
-        sets = {record_sets.key_of(one.place): None for one in self.removed}
+        sets: dict[str, NewRRset | None] = {record_sets.key_of(one.place): None for one in self.removed}
         sets |= {record_sets.key_of(one.place): one for one in self.put}
         return {**found, "records": sets} if sets else found
 

@@ -264,8 +264,10 @@ class ZoneUpdates:
             )
             if names := decided.removed.get(plan.host.id):
                 await self._writer.push_removals(plan.host.domain_id, names)
-        current = await self._lookups.host.many([host.fqdn for host in hosts])
-        due = [host for rows in current.values() for host in rows if changed or not self._writer.is_published(host)]
+        due = hosts
+        if not changed:  # else it costs no query to know that they must be sent
+            current = await self._lookups.host.many([host.fqdn for host in hosts])
+            due = [host for rows in current.values() for host in rows if not self._writer.is_published(host)]
         if due:
             await self._writer.push_host(due[0].domain_id, [host.id for host in due])
         for plan in decided.plans:

@@ -52,6 +52,10 @@ options:
     description:
       - Whether hosts can be registered and updated in it. A new domain is available.
     type: bool
+  dns_updates:
+    description:
+      - Whether updates of its hosts are accepted at the service's port for DNS UPDATE. A new domain accepts them.
+    type: bool
   owner:
     description:
       - The user who owns it. A new domain is yours.
@@ -117,6 +121,7 @@ domain:
     ttl: 60
     group: lab
     available: true
+    dns_updates: true
     stack: web-prod
     owner: alice
     primary: 192.0.2.53:53
@@ -150,6 +155,11 @@ domain:
       sample: lab
     available:
       description: Whether hosts can be registered and updated in it.
+      type: bool
+      returned: always
+      sample: true
+    dns_updates:
+      description: Whether updates of its hosts are accepted at the service's port for DNS UPDATE.
       type: bool
       returned: always
       sample: true

@@ -47,6 +47,7 @@ domains:
       ttl: 60
       group: lab
       available: true
+      dns_updates: true
       stack: web-prod
       owner: alice
       primary: 192.0.2.53:53
@@ -80,6 +81,11 @@ domains:
       sample: lab
     available:
       description: Whether hosts can be registered and updated in it.
+      type: bool
+      returned: always
+      sample: true
+    dns_updates:
+      description: Whether updates of its hosts are accepted at the service's port for DNS UPDATE.
       type: bool
       returned: always
       sample: true

@@ -31,10 +31,10 @@ def repairing(
 
 
 def _reader(vault: Sequence[str]) -> secret_checks.Read:
-    return lambda secret: _content(secret, vault)
+    return lambda secret: content(secret, vault)
 
 
-def _content(secret: SecretSpec, vault: Sequence[str]) -> str | None:
+def content(secret: SecretSpec, vault: Sequence[str]) -> str | None:
     """The secret; None if the file is missing or empty. Raises OSError, SyncError."""
     path = Path(secret.path)
     if secret.kind == FILE:

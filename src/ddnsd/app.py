@@ -101,10 +101,12 @@ from ddnsd.web.dyndns.agents import Agents
 from ddnsd.web.dyndns.duckdns import DuckDnsView
 from ddnsd.web.dyndns.dyndns2 import Dyndns2Views
 from ddnsd.web.dyndns.egi import EgiApi
+from ddnsd.web.dyndns.freedns import QUERY_PATH, TOKEN_PATH, FreeDnsView
 from ddnsd.web.dyndns.return_codes import answered
 from ddnsd.web.health import Probes
 from ddnsd.web.portal.context import Portal
 from ddnsd.web.request_metrics import RequestMetrics
+from ddnsd.web.update_port import UpdatePort
 
 if TYPE_CHECKING:
     from ddnsd.auth.oidc.http_client import Http
@@ -191,6 +193,7 @@ class Service:
             query_credentials=settings.query_credentials,
             loopback_peers=settings.allow_loopback_peers,
         )
+        rrsets = RRsets(self.store, self.writer, self.rates)
         duckdns = DuckDnsView(
             signin,
             access,
@@ -198,6 +201,15 @@ class Service:
             agents,
             self.fronts,
             dyndns2.update,
+            rrsets,
+            loopback_peers=settings.allow_loopback_peers,
+        )
+        freedns = FreeDnsView(
+            signin,
+            requests,
+            agents,
+            self.contacts,
+            self.fronts,
             loopback_peers=settings.allow_loopback_peers,
         )
         host_lists = HostLists(self.store, self.writer, self.contacts)
@@ -228,7 +240,7 @@ class Service:
             host_history=HostHistory(self.store, self.contacts),
             transfers=Transfers(self.store, self.contacts),
             related=RelatedNames(self.store, self.writer, hosts, policy, self.rates),
-            rrsets=RRsets(self.store, self.writer, self.rates),
+            rrsets=rrsets,
             domains=domains,
             zones=zones,
             domain_requests=Requests(self.store, zones),
@@ -250,6 +262,7 @@ class Service:
             denylist=self.denials,
             status=self.status,
             tsig=tsig,
+            update_port=UpdatePort.of(settings.update_listen, settings.update_algorithms, settings.public_host),
         )
         context = Context(
             **vars(services),
@@ -270,7 +283,7 @@ class Service:
             metrics_zones=settings.metrics_zones,
             embedded=embedded,
         )
-        routes = _routes(dyndns2, duckdns, egi, probes)
+        routes = _routes(dyndns2, duckdns, freedns, egi, probes)
         portal = Portal(
             **vars(services),
             base_url=settings.base_url,
@@ -292,7 +305,7 @@ class Service:
         self.dns_server = None
         if settings.update_listen:
             zone_updates = ZoneUpdates(
-                self.store, lookups, self.writer, updates, services.rrsets, hosts, domains, self.rates
+                self.store, lookups, self.writer, updates, services.rrsets, hosts, edits, domains, self.rates
             )
             callers = TsigCallers(lookups, tsig, signin, self.tokens)
             algorithms = settings.update_algorithms
@@ -507,10 +520,14 @@ def _portal(portal: Portal) -> dict[str, Application]:
     return dict.fromkeys(app.PATHS, app.build(portal))
 
 
-def _routes(dyndns2: Dyndns2Views, duckdns: DuckDnsView, egi: EgiApi, probes: Probes) -> dict[str, Handler]:
+def _routes(
+    dyndns2: Dyndns2Views, duckdns: DuckDnsView, freedns: FreeDnsView, egi: EgiApi, probes: Probes
+) -> dict[str, Handler]:
     updates = ("/nic/update", "/v3/update", "/dyndns/update")
     return dict.fromkeys(updates, dyndns2.update) | {
         "/update": duckdns.update,
+        QUERY_PATH: freedns.update,
+        TOKEN_PATH: freedns.update,
         "/nic/delete": dyndns2.delete,
         "/myip": dyndns2.myip,
         "/nic/domains": egi.domains,

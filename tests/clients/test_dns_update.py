@@ -2,6 +2,7 @@
 """Programs that change records by DNS UPDATE, as their own documentation configures them."""
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,8 @@ from support.servers.pebble import Pebble, pebble
 from support.servers.service import Service, dev
 
 from ddnsd.auth.tsig_secrets import tsig_secret
-from ddnsd.dns.tsig import TsigKey
+from ddnsd.web.portal.client_configs import DnsTarget, dns_configurations
+from ddnsd.web.update_port import UpdatePort
 
 
 @pytest.fixture(scope="module")
@@ -41,28 +43,31 @@ def run(command: list[str | Path], **environment: str) -> str:
     return done.stdout + done.stderr
 
 
-SCRIPT = """\
-#!/bin/bash
-NEW_IP=$(echo 198.51.100.42)
+def printed(host: Client, name: str) -> list[str]:
+    """The texts of a configuration, as the portal prints them for the host."""
+    port = UpdatePort.of([f"127.0.0.1:{host.port}"], ["hmac-sha256"], "ddns.example.org")
+    assert port is not None
+    target = DnsTarget(host.key_name, host.service.domain, port, host.secret)
+    (found,) = [one for one in dns_configurations(target) if one.name == name]
+    return [part.text for part in found.parts]
 
-nsupdate -k {key_file} << EOF
-server 127.0.0.1 {port}
-zone {zone}
-update delete {fqdn} A
-update add {fqdn} 300 A ${{NEW_IP}}
-send
-EOF
-"""
+
+def program(folder: Path, name: str, options: str) -> str:
+    """A PATH on which the program has more options, for the authority of the test."""
+    folder.mkdir()
+    real = shutil.which(name, path="/usr/bin:/usr/local/bin") or name
+    (folder / name).write_text(f'#!/bin/sh\nexec {real} {options} "$@"\n')
+    (folder / name).chmod(0o755)
+    return f"{folder}:{os.environ['PATH']}"
 
 
 def test_nsupdate_in_a_script_of_cron(service: Service, tmp_path: Path) -> None:
     host = client(service, "home")
-    key_file = tmp_path / "home.key"
-    key_file.write_text(TsigKey(host.key_name, secret=tsig_secret(host.secret)).to_text())
-    script = tmp_path / "update.sh"
-    script.write_text(SCRIPT.format(key_file=key_file, port=host.port, zone=service.domain, fqdn=host.key_name))
+    key, script = printed(host, "nsupdate")
+    (tmp_path / "ddns.key").write_text(key)
+    (tmp_path / "update.sh").write_text(script.replace("/etc/ddns.key", str(tmp_path / "ddns.key")))
     for _ in range(2):
-        run(["bash", script])
+        run(["sh", tmp_path / "update.sh", "198.51.100.42"])
         assert service.dig(host.key_name) == ["198.51.100.42"]
 
 
@@ -77,71 +82,28 @@ def test_nsupdate_finds_the_zone_itself(service: Service, tmp_path: Path) -> Non
 
 def test_certbot(service: Service, authority: Pebble, tmp_path: Path) -> None:
     host = client(service, "certbot")
+    settings, command = printed(host, "certbot")
     credentials = tmp_path / "credentials.ini"
-    settings = {
-        "server": "127.0.0.1",
-        "port": host.port,
-        "name": f"{host.key_name}.",
-        "secret": tsig_secret(host.secret),
-        "algorithm": "HMAC-SHA256",
-    }
-    credentials.write_text("".join(f"dns_rfc2136_{name} = {value}\n" for name, value in settings.items()))
+    credentials.write_text(settings)
     credentials.chmod(0o600)
-    folders = [part for name in ("config", "work", "logs") for part in (f"--{name}-dir", tmp_path / name)]
-    run(
-        [
-            "/usr/bin/certbot",
-            "certonly",
-            "--non-interactive",
-            "--agree-tos",
-            "--register-unsafely-without-email",
-            "--dns-rfc2136",
-            "--dns-rfc2136-credentials",
-            credentials,
-            "--dns-rfc2136-propagation-seconds=1",
-            *folders,
-            "--server",
-            authority.directory,
-            "-d",
-            host.key_name,
-            "-d",
-            f"*.{host.key_name}",
-        ],
-        REQUESTS_CA_BUNDLE=str(authority.front),
-    )
+    folders = " ".join(f"--{name}-dir {tmp_path / name}" for name in ("config", "work", "logs"))
+    options = "--non-interactive --agree-tos --register-unsafely-without-email --dns-rfc2136-propagation-seconds=1"
+    path = program(tmp_path / "bin", "certbot", f"{options} {folders} --server {authority.directory}")
+    text = command.replace("/etc/letsencrypt/ddns.ini", str(credentials))
+    run(["sh", "-c", text], PATH=path, REQUESTS_CA_BUNDLE=str(authority.front))
     assert names_in(tmp_path / "config" / "live" / host.key_name / "cert.pem") == names_for(host)
     assert service.dig(f"_acme-challenge.{host.key_name}", "TXT") == []
 
 
 def test_lego(service: Service, authority: Pebble, tmp_path: Path) -> None:
     host = client(service, "lego")
-    server = f"127.0.0.1:{host.port}"
+    (command,) = printed(host, "lego")
+    options = f"--path {tmp_path} --server {authority.directory} --accept-tos"
+    options += f" --dns.resolvers 127.0.0.1:{host.port} --dns.disable-cp"
     run(
-        [
-            "lego",
-            "--path",
-            tmp_path,
-            "--server",
-            authority.directory,
-            "--email",
-            "admin@example.org",
-            "--accept-tos",
-            "--dns",
-            "rfc2136",
-            "--dns.resolvers",
-            server,
-            "--dns.disable-cp",
-            "--domains",
-            host.key_name,
-            "--domains",
-            f"*.{host.key_name}",
-            "run",
-        ],
+        ["sh", "-c", command],
+        PATH=program(tmp_path / "bin", "lego", options),
         LEGO_CA_CERTIFICATES=str(authority.front),
-        RFC2136_NAMESERVER=server,
-        RFC2136_TSIG_KEY=host.key_name,
-        RFC2136_TSIG_SECRET=tsig_secret(host.secret),
-        RFC2136_TSIG_ALGORITHM="hmac-sha256.",
         RFC2136_SEQUENCE_INTERVAL="1",
         RFC2136_POLLING_INTERVAL="1",
     )

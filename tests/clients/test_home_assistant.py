@@ -116,6 +116,18 @@ def test_duckdns_text_service_leaves_the_addresses(duckdns: HomeAssistant, host:
     for text in ("challenge", None):
         duckdns(service="set_txt", data={"txt": text})
         assert host.a == ["127.0.0.1"]
+        shown = host.service.dig(f"_acme-challenge.{host.fqdn}", "TXT")
+        assert shown == ([f'"{text}"'] if text else [])
+
+
+def test_freedns_by_token(home_assistant: HomeAssistant, host: Host) -> None:
+    updated = f"Updating FreeDNS was successful: Updated 1 host(s) {host.fqdn} to 127.0.0.1"
+    for said in (updated, "FreeDNS update skipped: IP has not changed"):
+        done = home_assistant("freedns", "/dynamic/update.php", access_token=host.secret)
+        assert done == {"result": True, "log": [f"DEBUG: {said}"]}
+        assert host.a == ["127.0.0.1"]
+    refused = home_assistant("freedns", "/dynamic/update.php", access_token="wrong")
+    assert refused == {"result": False, "log": ["ERROR: FreeDNS update token is invalid"]}
 
 
 def test_freedns_by_address(home_assistant: HomeAssistant, host: Host) -> None:

@@ -16,6 +16,7 @@ RULE, TAKEN, NOT_EMPTY = "urn:ddns:rule", "urn:ddns:taken", "urn:ddns:not-empty"
 NOTHING: Content = {
     "public": False,
     "available": True,
+    "dns_updates": True,
     "comment": None,
     "ttl": None,
     "group": None,

@@ -4,6 +4,7 @@
 import base64
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any
 
@@ -104,6 +105,73 @@ def test_presentation_format(
     assert made["values"] == canonical
     assert sorted(service.dig(made["fqdn"], made["type"])) == sorted(canonical)
     assert put(api, host.fqdn, place, *canonical) == made
+
+
+def patch(api: Api, fqdn: str, place: str, **fields: Any) -> Content:
+    answer = api.call("PATCH", f"/hosts/{fqdn}/records/{place}", fields)
+    assert answer.status_code == 200, answer.text
+    made: Content = answer.json()
+    return made
+
+
+def test_single_values_come_and_go(service: Service, api: Api, host: Host) -> None:
+    name = f"_x.{host.fqdn}"
+    empty: Content = {"name": "_x", "type": "TXT", "fqdn": name, "values": [], "ttl": None, "conflict": None}
+    assert patch(api, host.fqdn, "_x/TXT", remove=["a"]) == empty
+    assert patch(api, host.fqdn, "_X/txt", add=["b", "a"], ttl=300)["values"] == ['"a"', '"b"']
+    with one_message(service):
+        made = patch(api, host.fqdn, "_x/TXT", add=["c", "a"], remove=["a", "none"])
+    assert (made["values"], made["ttl"]) == (['"a"', '"b"', '"c"'], 300)
+    assert sorted(service.dig(name, "TXT")) == made["values"]
+    assert patch(api, host.fqdn, "_x/TXT") == made
+    assert patch(api, host.fqdn, "_x/TXT", ttl=None)["ttl"] is None
+    assert ttl(service, name, "TXT") == 60
+    assert patch(api, host.fqdn, "_x/TXT", remove=["a", "b", "c"]) == empty
+    assert (service.dig(name, "TXT"), places(api, host.fqdn)) == ([], [])
+    told = [e["detail"] for e in reversed(api.items("/events", object=host.fqdn, action="host.records"))]
+    one, all_values = '_x TXT: "a", "b"', '_x TXT: "a", "b", "c"'
+    assert told == [one, all_values, all_values, "_x TXT: removed"]
+
+
+def test_values_of_many_clients_are_all_kept(service: Service, api: Api, host: Host) -> None:
+    def add(client: int) -> None:
+        patch(api, host.fqdn, "_x/TXT", add=[f"{client}-old"])
+        patch(api, host.fqdn, "_x/TXT", add=[f"{client}-new"], remove=[f"{client}-old"])
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(add, range(12)))
+    assert sorted(service.dig(f"_x.{host.fqdn}", "TXT")) == sorted(f'"{n}-new"' for n in range(12))
+
+
+def test_single_values_are_checked(
+    service: Service, api: Api, host: Host, blocked: Host, foreign: Host, reader: str
+) -> None:
+    patch(api, host.fqdn, "@/MX", add=["10 mail.example.org."])
+    path = f"/hosts/{host.fqdn}/records"
+    for place, body, field in (
+        ("www/TXT", {"add": ["x"]}, "name"),
+        ("_x/MX", {"remove": ["10 a."]}, "name"),
+        ("@/A", {"add": ["192.0.2.1"]}, "type"),
+        ("@/MX", {"add": ["10 mail"]}, "add"),
+        ("@/MX", {"add": ["10 _not_a_host.example.org."]}, "add"),
+        ("@/MX", {"remove": ["mail."]}, "remove"),
+        ("@/MX", {"add": [f"{n} a." for n in range(16)]}, "add"),
+    ):
+        problem(api.call("PATCH", f"{path}/{place}", body), 422, RULE, {field})
+    problem(api.call("PATCH", f"{path}/@/MX", {"values": ["10 a."]}), 422, fields={"values"})
+    problem(api.call("PATCH", f"{path}/@/MX", {"add": ["10 a."] * 17}), 422, fields={"add"})
+    service.add_record(f"_other.{host.fqdn}.", "TXT", "elsewhere")
+    problem(api.call("PATCH", f"{path}/_other/TXT", {"add": ["x"]}), 409, TAKEN, {"add"})
+    assert places(api, host.fqdn) == [("@", "MX", ["10 mail.example.org."])]
+    problem(api.call("PATCH", f"/hosts/{blocked.fqdn}/records/@/TXT", {"add": ["x"]}), 403)
+    problem(api.call("PATCH", f"/hosts/{foreign.fqdn}/records/@/TXT", {"add": ["x"]}), 404)
+    problem(Api(service, reader).call("PATCH", f"{path}/@/MX", {"remove": ["10 mail.example.org."]}), 403)
+    problem(api.call("PATCH", f"/hosts/{alias(api)}/records/@/TXT", {"add": ["x"]}), 422, RULE, {"name"})
+
+
+def alias(api: Api) -> str:
+    made: str = api.post("/hosts", {"fqdn": new_name(api.service), "alias": "front.example.net."})["fqdn"]
+    return made
 
 
 def test_refused(service: Service, api: Api, host: Host, blocked: Host) -> None:

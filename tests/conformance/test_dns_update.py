@@ -18,10 +18,12 @@ import dns.update
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.clients.dns_update import Client, absent, add, delete, exchange, present
+from support.clients.dns_update import Client, Fill, absent, add, delete, exchange, present
 from support.ports import free_port, wait_until
 from support.servers.faults import hung
 from support.servers.service import Service, beside, dev
+
+from ddnsd.auth.tsig_secrets import tsig_secret
 
 NewClient = Callable[..., Client]
 
@@ -184,6 +186,104 @@ def test_a_token_registers_names_within_its_limits(service: Service) -> None:
         client.send(delete(name, "A"))
 
 
+def test_the_api_shows_the_tsig_key_of_a_new_secret(service: Service) -> None:
+    admin, name = service.admin_token, f"shown{time.monotonic_ns()}.{service.domain}"
+    made = service.request("POST", "/api/hosts", admin, json={"fqdn": name}).json()
+    new = service.request("POST", f"/api/hosts/{name}/secret", admin).json()
+    key = service.request("POST", "/api/keys", admin, json={"name": name, "hosts": [name]}).json()
+    body = {"name": name, "scopes": ["read", "write"]}
+    token = service.request("POST", "/api/tokens", admin, json=body).json()
+    assert made["tsig"]["secret"] == tsig_secret(made["secret"])
+    for number, (key_name, shown) in enumerate(
+        [(name, new["tsig"]), (key["login"], key["tsig"]), (f"t-{token['id']}", token["tsig"])]
+    ):
+        assert (shown["name"], shown["algorithm"]) == (key_name, "hmac-sha256")
+        message = dns.update.UpdateMessage(service.domain)
+        message.replace(dns.name.from_text(name), 60, "A", f"192.0.2.{number + 1}")
+        message.use_tsig(dns.tsig.Key(key_name, shown["secret"], shown["algorithm"]))
+        assert Client(service, key_name, "").exchange(message) == "NOERROR"
+    assert "tsig" not in service.get(f"/api/hosts/{name}", admin).json()
+    assert "tsig" not in service.get(f"/api/keys/{key['login']}", admin).json()
+
+
+def test_secrets_made_by_commands_work_at_once(service: Service, host: Client) -> None:
+    name = host.key_name
+    login, _, secret = service.cli("key", "add", "admin", "--host", name).stdout.strip().partition(":")
+    assert Client(service, login, secret).send(delete(name, "A"), add(name, "A", "192.0.2.61")) == "NOERROR"
+    token = service.cli("token", "add", "admin", "--name", name).stdout.strip()
+    made = service.get("/api/tokens", service.admin_token, params={"limit": "100"}).json()["items"]
+    (number,) = [one["id"] for one in made if one["name"] == name]
+    assert Client(service, f"t-{number}", token).send(delete(name, "A"), add(name, "A", "192.0.2.62")) == "NOERROR"
+    assert service.dig(name) == ["192.0.2.62"]
+
+
+@pytest.fixture
+def token(service: Service) -> Client:
+    """A client with a token of the administrator."""
+    scope = {"name": f"dns{time.monotonic_ns()}", "scopes": ["read", "write"]}
+    made = service.request("POST", "/api/tokens", service.admin_token, json=scope).json()
+    return Client(service, f"t-{made['id']}", made["token"])
+
+
+def test_a_token_makes_aliases(service: Service, host: Client, token: Client) -> None:
+    name = host.key_name
+    assert token.send(add(name, "CNAME", "Front.Example.net.")) == "REFUSED"  # it has an address
+    assert token.send(delete(name), add(name, "CNAME", f"{name}.")) == "REFUSED"
+    alias = (delete(name), add(name, "CNAME", "Front.Example.net.", ttl=900))
+    assert host.send(*alias) == "REFUSED"
+    assert token.send(present(name, "A", "192.0.2.9"), *alias) == "NXRRSET"
+    assert service.dig(name) == ["192.0.2.1"]
+    wire = token.message(present(name, "A"), *alias).to_wire()
+    for _ in range(2):  # the second time it is a replay
+        assert dns.message.from_wire(token.raw(wire), keyring=False).rcode() == dns.rcode.NOERROR
+    assert service.dig(name, "CNAME") == ["front.example.net."]
+    assert service.get(f"/api/hosts/{name}", service.admin_token).json()["alias"] == "front.example.net."
+    assert token.send(add(name, "TXT", '"x"')) == "REFUSED"
+    assert token.send(add(name, "A", "192.0.2.1")) == "REFUSED"
+    assert token.send(present(name, "CNAME", "FRONT.example.net."), add(name, "CNAME", "b.example.net.")) == "NOERROR"
+    assert service.dig(name, "CNAME") == ["b.example.net."]
+    assert host.send(delete(name), add(name, "A", "192.0.2.5")) == "REFUSED"
+    assert token.send(delete(name, "CNAME"), add(name, "A", "192.0.2.5"), add(name, "TXT", '"x"')) == "NOERROR"
+    assert (service.dig(name), service.dig(name, "CNAME"), txt(service, name)) == (["192.0.2.5"], [], ['"x"'])
+    assert host.send(delete(name, "A")) == "NOERROR"
+    entries = service.get(f"/api/hosts/{name}/history", service.admin_token).json()["items"]
+    (last,) = [one for one in entries if (one["before"] or {}).get("alias") == "b.example.net."]
+    assert (last["agent"], last["via"]) == ("DNS UPDATE", "token")
+
+
+def test_a_name_of_another_zone_is_an_alias_of_a_host(service: Service, host: Client, token: Client) -> None:
+    """A custom domain: a CNAME in a second zone, with its own TTL, follows the host's address."""
+    zone = f"custom{time.monotonic_ns()}.example.org"
+    service.cli("domain", "add", zone, "--owner", "admin", "--ttl", "300")
+    name, target = f"www.{zone}", f"{host.key_name}."
+    assert token.send(absent(name), add(name, "CNAME", target), zone=zone) == "NOERROR"
+    for address in ("192.0.2.1", "192.0.2.2"):
+        assert host.send(delete(host.key_name, "A"), add(host.key_name, "A", address)) == "NOERROR"
+        shown = []
+        for asked in (name, target):  # as a resolver does
+            found = dns.query.udp(dns.message.make_query(asked, "A"), "127.0.0.1", port=service.dns_port, timeout=10)
+            shown.append((found.answer[0].name.to_text(), found.answer[0].ttl, found.answer[0][0].to_text()))
+        assert shown == [(f"{name}.", 300, target), (target, 60, address)]
+
+
+def test_a_domain_that_takes_no_updates_by_dns(service: Service) -> None:
+    zone, admin = f"off{time.monotonic_ns()}.example.org", service.admin_token
+    service.cli("domain", "add", zone, "--owner", "admin", "--no-dns-updates")
+    assert service.get(f"/api/domains/{zone}", admin).json()["dns_updates"] is False
+    name = f"a.{zone}"
+    host = Client(service, name, service.register(name, ip="192.0.2.1"))
+    made = service.request("POST", "/api/tokens", admin, json={"name": zone, "scopes": ["read", "write"]}).json()
+    token = Client(service, f"t-{made['id']}", made["token"])
+    change, new = (delete(name, "A"), add(name, "A", "192.0.2.2")), add(f"new.{zone}", "A", "192.0.2.3")
+    assert (host.send(*change, zone=zone), token.send(new, zone=zone)) == ("REFUSED", "REFUSED")
+    assert service.request("PATCH", f"/api/domains/{zone}", admin, json={"dns_updates": True}).status_code == 200
+    assert (host.send(*change, zone=zone), token.send(new, zone=zone)) == ("NOERROR", "NOERROR")
+    assert service.dig(name) == ["192.0.2.2"]
+    service.cli("domain", "set", zone, "--no-dns-updates")
+    assert host.send(*change, zone=zone) == "REFUSED"
+    assert service.get("/nic/update", auth=(name, host.secret), params={"myip": "192.0.2.4"}).text == "good 192.0.2.4"
+
+
 def test_a_new_secret_ends_the_old_key(service: Service, host: Client) -> None:
     new = service.request("POST", f"/api/hosts/{host.key_name}/secret", service.admin_token).json()["secret"]
     with pytest.raises(dns.tsig.PeerBadSignature):
@@ -316,6 +416,95 @@ def test_a_successful_exchange_of_values_again_has_the_same_answer(service: Serv
     for _ in range(2):
         assert dns.message.from_wire(host.raw(swap), keyring=False).rcode() == dns.rcode.NOERROR
         assert service.dig(name) == ["192.0.2.2"]
+
+
+def test_a_registration_that_failed_fails_again(service: Service, token: Client) -> None:
+    name = f"late{time.monotonic_ns()}.{service.domain}"
+    service.add_record(f"{name}.", "TXT", "somebody's")
+    wire = token.message(add(name, "A", "192.0.2.70")).to_wire()
+    assert dns.message.from_wire(token.raw(wire), keyring=False).rcode() == dns.rcode.REFUSED
+    service.remove_records(f"{name}.", "TXT")
+    assert dns.message.from_wire(token.raw(wire), keyring=False).rcode() == dns.rcode.REFUSED
+    assert service.get(f"/api/hosts/{name}", service.admin_token).status_code == 404
+    assert token.send(add(name, "A", "192.0.2.70")) == "NOERROR"
+
+
+def test_a_record_that_was_replaced_does_not_come_back(service: Service, host: Client) -> None:
+    """Replays of what set it and of what was refused for a record of somebody else keep their answers."""
+    name, other = f"_x.{host.key_name}", f"_other.{host.key_name}"
+    first = host.message(delete(name, "TXT"), add(name, "TXT", '"first"')).to_wire()
+    assert dns.message.from_wire(host.raw(first), keyring=False).rcode() == dns.rcode.NOERROR
+    assert host.send(delete(name, "TXT"), add(name, "TXT", '"second"')) == "NOERROR"
+    service.add_record(f"{other}.", "TXT", "somebody's")
+    displaced = host.message(add(name, "TXT", '"third"'), add(other, "TXT", '"ours"')).to_wire()
+    assert dns.message.from_wire(host.raw(displaced), keyring=False).rcode() == dns.rcode.REFUSED
+    service.remove_records(f"{other}.", "TXT")
+    assert dns.message.from_wire(host.raw(displaced), keyring=False).rcode() == dns.rcode.REFUSED
+    assert dns.message.from_wire(host.raw(first), keyring=False).rcode() == dns.rcode.NOERROR
+    assert (txt(service, name), txt(service, other)) == (['"second"'], [])
+
+
+@pytest.fixture(scope="module")
+def limited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service with quotas, and the algorithms of the default."""
+    listen = f"127.0.0.1:{free_port()}"
+    with dev(
+        tmp_path_factory.mktemp("limited"),
+        update_listen=listen,
+        rules="on",
+        changes_per_hour="4",  # the registration counts, too
+        record_changes_per_hour="3",
+    ) as running:
+        yield running
+
+
+def test_the_same_message_again_does_not_count(limited: Service) -> None:
+    fqdn = f"counted.{limited.domain}"
+    owner = limited.user("alice")  # administrators have no quotas
+    host = Client(limited, fqdn, limited.register(fqdn, owner, ip="192.0.2.1"))
+    made = [host.message(delete(fqdn, "A"), add(fqdn, "A", f"192.0.2.{n}")) for n in (2, 3, 4, 5)]
+    first, *others = (message.to_wire() for message in made)
+    rcodes = [dns.message.from_wire(host.raw(wire), keyring=False).rcode() for wire in (first, others[0], *[first] * 5)]
+    assert set(rcodes) == {dns.rcode.NOERROR}
+    rcodes = [dns.message.from_wire(host.raw(wire), keyring=False).rcode() for wire in others[1:]]
+    assert rcodes == [dns.rcode.NOERROR, dns.rcode.REFUSED]
+    assert limited.dig(fqdn) == ["192.0.2.4"]
+    one, two = (host.message(delete(f"_x.{fqdn}"), add(f"_x.{fqdn}", "TXT", f'"{n}"')).to_wire() for n in (1, 2))
+    rcodes = [dns.message.from_wire(host.raw(wire), keyring=False).rcode() for wire in (one, two, *[one] * 4)]
+    assert set(rcodes) == {dns.rcode.NOERROR}
+    assert host.send(add(f"_x.{fqdn}", "TXT", '"3"')) == "NOERROR"
+
+
+def test_hmac_md5_where_it_is_not_allowed(limited: Service) -> None:
+    fqdn = f"old.{limited.domain}"
+    host = Client(limited, fqdn, limited.register(fqdn, ip="192.0.2.1"), dns.tsig.HMAC_MD5)
+    with pytest.raises(dns.tsig.PeerBadKey):
+        host.send(*mikrotik(fqdn, "192.0.2.2"), tcp=False)
+    assert limited.dig(fqdn) == ["192.0.2.1"]
+
+
+def mikrotik(fqdn: str, address: str) -> tuple[Fill, Fill]:
+    """What RouterOS sends for `/tool dns-update`: the RRset is deleted, and the record added with its TTL."""
+    return delete(fqdn, "A"), add(fqdn, "A", address, ttl=60)
+
+
+def test_a_message_as_of_mikrotik(service: Service, host: Client) -> None:
+    client = Client(service, host.key_name, host.secret, dns.tsig.HMAC_MD5)
+    for _ in range(2):
+        assert client.send(*mikrotik(host.key_name, "192.0.2.91"), tcp=False) == "NOERROR"
+    assert service.dig(host.key_name) == ["192.0.2.91"]
+
+
+def test_messages_as_of_cert_manager(service: Service, host: Client) -> None:
+    """It removes the RRset before it adds a value with a TTL of 60 seconds, and removes this value in the end."""
+    name = f"_acme-challenge.{host.key_name}"
+    service.request("PATCH", f"/api/hosts/{host.key_name}", service.admin_token, json={"ttl": 300})
+    assert host.send(add(name, "TXT", '"left"', ttl=60), tcp=False) == "NOERROR"
+    assert host.send(delete(name, "TXT"), add(name, "TXT", '"value"', ttl=60), tcp=False) == "NOERROR"
+    found = dns.query.udp(dns.message.make_query(name, "TXT"), "127.0.0.1", port=host.port, timeout=10)
+    assert (found.answer[0].ttl, found.answer[0][0].to_text()) == (60, '"value"')
+    assert host.send(delete(name, "TXT", '"value"'), tcp=False) == "NOERROR"
+    assert txt(service, name) == []
 
 
 def test_another_node_knows_the_message(

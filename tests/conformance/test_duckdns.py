@@ -114,6 +114,25 @@ def test_bad_addresses_are_ko_and_nothing_changes(service: Service, host: Host, 
         assert host.addresses() == [GIVEN]
 
 
+def test_txt_is_the_record_of_acme_clients(service: Service, host: Host, foreign: Host) -> None:
+    """Duck DNS answers with it below each host; here it is where ACME clients look, and the addresses stay."""
+    name = f"_acme-challenge.{host.fqdn}"
+    for text in ("first-token", "second_token"):
+        said(duck(service, host.name, host.secret, txt=text), 200, "OK")
+        assert (service.dig(name, "TXT"), service.dig(host.fqdn, "TXT"), host.addresses()) == (
+            [f'"{text}"'],
+            [],
+            [GIVEN],
+        )
+    refused(duck(service, foreign.fqdn, host.secret, txt="x"), 200, "KO")
+    for _ in range(2):
+        said(duck(service, host.name, host.secret, txt="second_token", clear="true"), 200, "OK")
+        assert (service.dig(name, "TXT"), host.addresses()) == ([], [GIVEN])
+    said(duck(service, host.name, host.token, txt="third"), 200, "OK")
+    said(duck(service, host.name, host.token, txt=""), 200, "OK")
+    assert service.dig(name, "TXT") == []
+
+
 def test_update_without_domains_and_token_is_the_dyndns2_form(service: Service, host: Host) -> None:
     for word in ("good", "nochg"):
         said(host.update("/update", hostname=host.fqdn, myip=V4), 200, f"{word} {V4}")

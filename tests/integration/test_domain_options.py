@@ -114,10 +114,12 @@ def test_owner_and_policy_of_a_zone_of_the_service(tool: Tool, zone: str) -> Non
     assert imported["domains"][zone] == {"dnssec_policy": "default"}
     (tool.folder / "imported.yml").write_text(yaml.safe_dump(imported))
     assert "No changes" in tool.run("plan", "imported.yml")
-    declare(tool, zone, dnssec_policy="none", owner=tool.stack)
+    declare(tool, zone, dnssec_policy="none", owner=tool.stack, dns_updates=False)
     text = " ".join(tool.run("apply", "lab.yml", "--yes").split())
     assert f"owner admin → {tool.stack}" in text
     assert "dnssec_policy default → none" in text
+    assert "dns_updates" in text
+    assert tool.service.get(f"/api/domains/{zone}", tool.service.admin_token).json()["dns_updates"] is False
     assert "No changes" in tool.run("plan", "lab.yml")
     declare(tool, zone)
     assert f"`adopt_from: {tool.stack}` takes it over" in tool.run("plan", "lab.yml", code=1)

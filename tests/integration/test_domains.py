@@ -89,6 +89,7 @@ def test_add_exist_ok_adds_then_changes_then_does_nothing(service: Service) -> N
         "ttl": None,
         "comment": None,
         "available": True,
+        "dns_updates": True,
         "provisioned": True,
         "dnssec_policy": None,
         "gss_realm": None,

@@ -88,8 +88,10 @@ def test_administrators_say_which_addresses_and_credentials_a_domain_takes(
     assert service.get("/nic/update", auth=basic, params={"myip": "10.0.0.1"}).text == "dnserr"
     query = {"username": basic[0], "password": basic[1], "myip": "8.8.8.8"}
     assert service.get("/nic/update", params=query).text == "good 8.8.8.8"
-    owner.send(owner.open(edit), edit, private_addresses="on", comment="mine")
-    assert "Private addresses refused" in owner.open(f"/domains/{zone}").text
+    owner.send(owner.open(edit), edit, private_addresses="on", comment="mine", dns_updates=None)
+    shown = owner.open(f"/domains/{zone}").text
+    assert "Private addresses refused" in shown
+    assert "Updates by DNS refused" in shown
 
 
 def test_what_was_changed_meanwhile_is_not_overwritten(service: Service, admin: Browser) -> None:

@@ -158,7 +158,7 @@ class _Present:
         except OSError as error:
             text = f"the secret of the {noun} {name} could not be written ({error.strerror or error}) and is lost"
             raise Failed(f"{text}: run the task again", {"changed": True}) from error
-        shown = {field: value for field, value in made.items() if field not in ("secret", "token")}
+        shown = {field: value for field, value in made.items() if field not in ("secret", "token", "tsig")}
         returned = {} if self.file.path else {"secret": secret}
         return {noun: shown, **returned}
 

@@ -47,8 +47,7 @@ class Comparison:
     def create_domain(self, spec: DomainSpec) -> Change:
         """Create a domain."""
         after = self._initial(spec, DOMAIN_FIELDS[:-1])
-        if spec.available is False:
-            after["available"] = False
+        after.update({name: False for name in ("available", "dns_updates") if getattr(spec, name) is False})
         return Change(Action.CREATE, "domain", spec.name, after=after, key_file=_key_file(spec, after))
 
     def _initial(self, spec: HostSpec | DomainSpec, fields: Iterable[str]) -> dict[str, Any]:

@@ -5,7 +5,8 @@
     server: URL
     stack: NAME, or {name, moved_from, protect, max_changes, gives}
     defaults: {domain, and every key of a host}
-    domains: {NAME: {public, comment, ttl, group, available, owner, primary, key, dnssec_policy, adopt, adopt_from}}
+    domains: {NAME: {public, comment, ttl, group, available, dns_updates, owner, primary, key,
+                     dnssec_policy, adopt, adopt_from}}
     keys: {NAME: {hosts, secret}}
     hosts: {NAME: {ipv4, ipv6, alias, wildcard, comment, ttl, labels, protect, records, related, secret, moved_from,
             adopt, adopt_from, fqdn}}
@@ -31,8 +32,8 @@ host has these, and keeps others. The same is true of `related`.
 
 `protect` of a host or stack, and `gives` of a stack, are kept if they are not named.
 
-A domain is also declared in full, except `available`, `owner`, `primary`, `key` and `dnssec_policy`, which are kept if
-they are not named. All errors are reported at once.
+A domain is also declared in full, except `available`, `dns_updates`, `owner`, `primary`, `key` and `dnssec_policy`,
+which are kept if they are not named. All errors are reported at once.
 """
 
 from __future__ import annotations
@@ -92,6 +93,7 @@ _DOMAIN: dict[str, Callable[[Any], Any]] = {
     "ttl": names.ttl,
     "group": names.group,
     "available": names.flag,
+    "dns_updates": names.flag,
     "adopt": names.flag,
     "adopt_from": names.user,
     "owner": names.user,
@@ -104,7 +106,7 @@ _NOTHING: dict[str, Any] = {"wildcard": False, "comment": None, "ttl": None, "la
 _KEPT = ("protect",)
 """Fields of a host that are kept if they are not named."""
 _NO_DOMAIN_OPTIONS: dict[str, Any] = {"public": False, "comment": None, "ttl": None, "group": None, "adopt": False}
-_TOLD = (*_ADDRESSES, "alias", "available", "records", "related")
+_TOLD = (*_ADDRESSES, "alias", "available", "dns_updates", "records", "related")
 """Fields for which null or an empty mapping is not the same as no value."""
 _COMPLETE = {"keeps_records": False, "keeps_related": False}
 _NAME = "{name}"

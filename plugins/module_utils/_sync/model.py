@@ -50,7 +50,19 @@ HOST_FIELDS = (
 """
 
 STACK_FIELDS = ("protect", "gives")
-DOMAIN_FIELDS = ("public", "comment", "ttl", "group", "available", "owner", "primary", "key", "dnssec_policy", "stack")
+DOMAIN_FIELDS = (
+    "public",
+    "comment",
+    "ttl",
+    "group",
+    "available",
+    "dns_updates",
+    "owner",
+    "primary",
+    "key",
+    "dnssec_policy",
+    "stack",
+)
 """Fields of a domain that a change may set, in the order in which they are shown."""
 
 
@@ -127,6 +139,7 @@ class DomainSpec:
     ttl: int | Sentinel | None = KEEP
     group: str | Sentinel | None = KEEP
     available: bool | Sentinel = KEEP
+    dns_updates: bool | Sentinel = KEEP
     adopt: bool = False
     adopt_from: str | None = None
     """The other user from whom the domain is taken over."""
@@ -208,6 +221,7 @@ class Domain:
     ttl: int | None = None
     group: str | None = None
     available: bool = True
+    dns_updates: bool = True
     stack: str | None = None
     owner: str | None = None
     own: bool = True

@@ -17,6 +17,7 @@ from ddnsctl import options, output
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from ddnsctl.loader import Sources
     from ddnsctl.sync.model import Host
 
 COLUMNS = ("host", "ipv4", "ipv6", "wildcard", "stack", "dns", "comment", "alias")
@@ -37,6 +38,11 @@ DNS_COLOURS = {"current": "green", "pending": "yellow", "conflict": "red"}
     help="Only hosts that sent no request for N days, changed or unchanged.",
 )
 @click.option(
+    "--tsig",
+    is_flag=True,
+    help="Print the TSIG keys for DNS UPDATE of the hosts and keys in the files NAME, whose secrets are in files.",
+)
+@click.option(
     "--format",
     "form",
     type=click.Choice(output.FORMATS),
@@ -50,6 +56,7 @@ def command(
     domain: str | None,
     stack: str | None,
     silent_days: int | None,
+    tsig: bool,
     form: str,
     connection: options.Connection,
 ) -> int:
@@ -59,10 +66,17 @@ def command(
     registered. In a pipe, columns are separated by tabs.
 
     If NAME is a file that `plan -o` wrote, its plan is shown, without a connection to the server.
+
+    With --tsig, NAME is a declaration. Its TSIG keys are printed one per line, as `nsupdate -y` takes them. They are
+    secret. Exit code: 1 if a secret is missing.
     """
     from ddnsctl import saved_plans, session
     from ddnsctl.loader import Sources
 
+    if tsig:
+        if domain is not None or stack is not None or silent_days is not None or not names:
+            raise click.UsageError("--tsig takes the files of declarations, and of the options only --format")
+        return _print_tsig_keys(Sources(names), form)
     if (saved := saved_plans.find(Sources(names))) is not None:
         if domain is not None or stack is not None or silent_days is not None:
             raise click.UsageError("--domain, --stack and --silent-days select registered hosts, not changes of a plan")
@@ -79,6 +93,23 @@ def command(
         chosen = [host for host in chosen if host.fqdn in silent]
     _print(chosen, form)
     return 0
+
+
+def _print_tsig_keys(sources: Sources, form: str) -> int:
+    from ddnsctl import loader, tsig_keys
+
+    found, problems = tsig_keys.of(loader.load(sources), sources.vault)
+    if form == "text":
+        click.echo("".join(f"{key.text}\n" for key in found), nl=False)
+    elif form == "json":
+        click.echo(json.dumps([key._asdict() for key in found], indent=2))
+    elif form == "ndjson":
+        click.echo("".join(json.dumps(key._asdict()) + "\n" for key in found), nl=False)
+    else:
+        raise click.UsageError("markdown is a format of plans")
+    for problem in problems:
+        click.echo(str(problem), err=True)
+    return 1 if problems else 0
 
 
 def _chosen(hosts: Mapping[str, Host], names: Sequence[str], *, domain: str | None, stack: str | None) -> list[Host]:

@@ -2,8 +2,8 @@
 """The TSIG secrets of hosts, keys and tokens: the SHA-256 of their secrets, encrypted with a key outside the database.
 
 A signature cannot be checked against a hash, as a password can. So who reads the database alone can sign nothing.
-New secrets are kept before they are shown. Those from before there was a port for DNS UPDATE are kept when they are
-used on another path.
+New secrets are kept before they are shown, by the service and by its commands. Those from before there was a port for
+DNS UPDATE are kept when they are used on another path.
 """
 
 import base64
@@ -37,6 +37,16 @@ def tsig_secret(secret: str) -> str:
     return base64.b64encode(secrets.digest(secret)).decode()
 
 
+def sealed_row(keys: SealingKeys, secret: str) -> tuple[bytes, str]:
+    """The row of `tsig_secrets` for a secret: its stored hash, and its TSIG secret, encrypted."""
+    return _row(keys, *_pair(secret))
+
+
+def keep(connection: Connection, keys: SealingKeys, secret: str) -> None:
+    """Store the TSIG secret of a new secret, in the caller's transaction."""
+    tsig_secrets.put(connection, [sealed_row(keys, secret)])
+
+
 class TsigSecrets:
     """Keeps and finds TSIG secrets; none without `keys`, if there is no port for DNS UPDATE."""
 
@@ -53,7 +63,7 @@ class TsigSecrets:
     async def keep(self, new: Collection[str]) -> None:
         """Store the TSIG secrets of these secrets. Raises StoreDown."""
         if self._keys is not None and new:
-            rows = [self._row(*_pair(secret)) for secret in new]
+            rows = [sealed_row(self._keys, secret) for secret in new]
             await self._store.transact(lambda c: tsig_secrets.put(c, rows))
 
     def note(self, secret: str) -> None:
@@ -71,7 +81,8 @@ class TsigSecrets:
         left = list(due)
         try:
             while left:
-                rows = [self._row(hashed, due[hashed]) for hashed in left[:PART]]
+                assert self._keys is not None
+                rows = [_row(self._keys, hashed, due[hashed]) for hashed in left[:PART]]
                 await self._store.transact(lambda c, r=rows: tsig_secrets.put(c, r))  # type: ignore[misc]
                 left = left[PART:]
         except StoreDown:
@@ -99,18 +110,8 @@ class TsigSecrets:
         if len(self._known) > REMEMBERED:
             self._known.popitem(last=False)
 
-    def _row(self, hashed: bytes, tsig: str) -> tuple[bytes, str]:
-        assert self._keys is not None
-        return sealed_row(self._keys, hashed, tsig)
 
-
-def keep(connection: Connection, keys: SealingKeys, secret: str) -> None:
-    """Store the TSIG secret of a new secret, in the caller's transaction."""
-    tsig_secrets.put(connection, [sealed_row(keys, *_pair(secret))])
-
-
-def sealed_row(keys: SealingKeys, hashed: bytes, tsig: str) -> tuple[bytes, str]:
-    """The row of a TSIG secret: its stored hash, and the secret encrypted."""
+def _row(keys: SealingKeys, hashed: bytes, tsig: str) -> tuple[bytes, str]:
     return hashed, keys.seal(PURPOSE, hashed.hex(), tsig)
 
 

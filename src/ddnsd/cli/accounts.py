@@ -5,6 +5,7 @@ import asyncio
 import copy
 import re
 import sys
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -12,7 +13,8 @@ import click
 from sqlalchemy import Connection
 
 from ddnsd import settings
-from ddnsd.auth import secrets
+from ddnsd.auth import secrets, tsig_secrets
+from ddnsd.auth.sealing import BadKeyFile, SealingKeys
 from ddnsd.cli import quotas
 from ddnsd.cli.group import in_transaction, iso_time, short_text
 from ddnsd.db import identities as stored_members
@@ -236,11 +238,31 @@ def token_add(
         tuple(map(_stack, stacks)),
     ).within(settings.load().token_max_days)
 
+    keep = _tsig_keeper()
+
     def work(connection: Connection) -> None:
+        keep(connection, secret)
         credentials.add_token(connection, accounts.user_named(connection, user_name), name, secret, scope)
 
     in_transaction(work)
     click.echo(secret)
+
+
+def _tsig_keeper() -> Callable[[Connection, str], None]:
+    """A function that stores the TSIG secret of a new secret, if there is a port for DNS UPDATE."""
+    now = settings.load()
+    keys = None
+    if now.update_listen and now.second_factor_key is not None:
+        try:
+            keys = SealingKeys.from_file(now.second_factor_key)
+        except BadKeyFile as error:
+            raise click.ClickException(f"{settings.PREFIX}SECOND_FACTOR_KEY: {error}") from None
+
+    def keep(connection: Connection, secret: str) -> None:
+        if keys is not None:
+            tsig_secrets.keep(connection, keys, secret)
+
+    return keep
 
 
 def _stack(pattern: str) -> str:
@@ -275,9 +297,10 @@ def key() -> None:
 @click.option("--name", default="", help="What the key is for.")
 def key_add(user_name: str, hosts: tuple[str, ...], name: str) -> None:
     """Print LOGIN:SECRET of a new key. Shown only once."""
-    login, secret = secrets.new_login(), secrets.new_secret()
+    login, secret, keep = secrets.new_login(), secrets.new_secret(), _tsig_keeper()
 
     def work(connection: Connection) -> None:
+        keep(connection, secret)
         owner = accounts.user_named(connection, user_name)
         credentials.add_key(connection, owner, login, secret, hosts, name)
 

@@ -40,6 +40,11 @@ COLUMNS = (
         help="Whether private, CGNAT and documentation addresses are accepted.",
     ),
     click.option(
+        "--dns-updates/--no-dns-updates",
+        default=None,
+        help="Whether updates of its hosts are accepted at the port for DNS UPDATE.",
+    ),
+    click.option(
         "--dnssec-policy", metavar="NAME", help="Policy of the service's BIND that signs the zone; none: unsigned."
     ),
     click.option(
@@ -317,6 +322,7 @@ HEAD = ("NAME", "OWNER", "ACCESS", "PRIMARY", "TTL", "DNSSEC", "HOSTS", "COMMENT
 
 def _row(item: dict[str, Any]) -> tuple[str, ...]:
     access = ("public" if item["public"] else "private") + ("" if item["available"] else ", unavailable")
+    access += "" if item["dns_updates"] else ", no DNS UPDATE"
     access += ", frozen" if item["frozen"] else ""
     ttl, policy, comment = (str(item[name] or "-") for name in ("ttl", "dnssec_policy", "comment"))
     primary = item["primary"] + (" (ours)" if item["provisioned"] else "")

@@ -67,13 +67,14 @@ def _columns(table: Table, names: Sequence[str]) -> list[ColumnElement[Any]]:
 # ---- lookups by key -------------------------------------------------------------------------------------
 
 HOST: Select[Any] = select(
-    *_columns(hosts, rows.Host._fields[:-9]),
+    *_columns(hosts, rows.Host._fields[:-10]),
     domains.c.name,
     domains.c.owner_id,
     domains.c.available,
     domains.c.ttl,
     domains.c.query_credentials,
     domains.c.private_addresses,
+    domains.c.dns_updates,
     users.c.active,
     users.c.withdrawn,
     pending.c.since,

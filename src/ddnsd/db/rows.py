@@ -56,6 +56,7 @@ class Host(NamedTuple):
     domain_ttl: int | None
     query_credentials: bool
     private_addresses: bool
+    dns_updates: bool
     owner_active: bool
     withdrawn: bool
     pending_since: int | None
@@ -146,6 +147,7 @@ class Domain(NamedTuple):
     key_secret: str
     query_credentials: bool
     private_addresses: bool
+    dns_updates: bool
     group: str | None
     stack: str | None
     provisioned: bool

@@ -223,6 +223,7 @@ domains = Table(
     Column("key_secret", Text, nullable=False),  # TSIG needs it in clear
     _flag("query_credentials", False),
     _flag("private_addresses", True),
+    _flag("dns_updates", True),  # takes updates at the port for DNS UPDATE
     Column("group", String(255)),  # whose members may register hosts
     Column("stack", String(63)),
     _flag("provisioned", False),  # the zone is on the BIND that the service controls

@@ -112,9 +112,13 @@ def tsig_of(wire: bytes) -> Tsig | None:
 
 def mac_of(wire: bytes, found: Tsig, key: TsigKey) -> bytes:
     """The MAC that the request should have."""
+    return _mac(_wire_key(key), b"".join((found.original_id, without_tsig(wire, found)[2:], found.variables)))
+
+
+def without_tsig(wire: bytes, found: Tsig) -> bytes:
+    """The request without its TSIG record, which costs a parser more than the others."""
     additional = int.from_bytes(wire[10:12]) - 1
-    unsigned = (found.original_id, wire[2:10], additional.to_bytes(2), wire[HEADER_OCTETS : found.begin])
-    return _mac(_wire_key(key), b"".join((*unsigned, found.variables)))
+    return b"".join((wire[:10], additional.to_bytes(2), wire[HEADER_OCTETS : found.begin]))
 
 
 def sign_answer(

@@ -141,6 +141,7 @@ async def listed(settings: Settings) -> list[dict[str, Any]]:
             "ttl": domain.ttl,
             "comment": domain.comment,
             "available": bool(domain.available),
+            "dns_updates": bool(domain.dns_updates),
             "provisioned": bool(domain.provisioned),
             "dnssec_policy": domain.dnssec_policy,
             "gss_realm": domain.gss_realm,

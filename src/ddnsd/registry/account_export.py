@@ -49,6 +49,7 @@ FLAGS = frozenset(
         "admin",
         "available",
         "blocked_by_domain",
+        "dns_updates",
         "gss_hosts",
         "inline_signing",
         "private_addresses",

@@ -22,7 +22,15 @@ from ddnsd.registry import history, host_columns, names, names_around, record_se
 from ddnsd.registry.related_labels import label_of
 from ddnsd.registry.validation import Change, ChangeValidator, HostDiff, Result, Snapshot, Status, Verb, moved
 
-OF_DOMAIN = ("domain", "domain_owner_id", "domain_available", "domain_ttl", "query_credentials", "private_addresses")
+OF_DOMAIN = (
+    "domain",
+    "domain_owner_id",
+    "domain_available",
+    "domain_ttl",
+    "query_credentials",
+    "private_addresses",
+    "dns_updates",
+)
 OF_OWNER = ("owner_active", "withdrawn")
 KEPT = frozenset(
     {"id", "version", "claimed", "conflict", "has_rrsets", "created", "pending_since", *OF_DOMAIN, *OF_OWNER}

@@ -257,6 +257,19 @@ class RRsetInput(BaseModel):
     ttl: Ttl | None = Field(None, description="Seconds; null or absent: the host's TTL.")
 
 
+class RRsetChange(BaseModel):
+    """Values to add to an RRset and to remove from it."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    add: Annotated[list[Value], Field(max_length=MOST, description="Values to add, in presentation format.")] = []
+    remove: Annotated[
+        list[Value],
+        Field(max_length=MOST, description="Values to remove first. Those that are not there are ignored."),
+    ] = []
+    ttl: Ttl | None = Field(None, description="Seconds; null: the host's TTL. Absent: the RRset keeps its own.")
+
+
 def _rrset(value: object) -> object:
     return {"values": value} if isinstance(value, list) else value
 

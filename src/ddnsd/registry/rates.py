@@ -101,6 +101,13 @@ class Rates:
         """Count a change of a record or related name of the host. Raises OverQuota if it may be refused."""
         await self._take(Quota.RECORD_CHANGES, host.owner_id, host.fqdn, host.domain_id, refuse=refuse)
 
+    def give_back(self, host: Host, *, changes: int, record_changes: int) -> None:
+        """Count fewer changes of the host: they were counted, and then not made."""
+        for quota, number in ((Quota.CHANGES, changes), (Quota.RECORD_CHANGES, record_changes)):
+            counter = self._counters[quota]
+            if number := min(number, counter.number(host.owner_id, host.fqdn)):
+                counter.add(host.owner_id, host.fqdn, -number)
+
     async def take_write(self, user_id: int, changes: int = 1, *, refuse: bool) -> None:
         """Count a write of the user with that many changes. Raises OverQuota if it may be refused."""
         await self._take(Quota.API_WRITES, user_id, ALL, None, refuse=refuse, number=max(1, -(-changes // BULK)))

@@ -78,8 +78,66 @@ class NewRRset(NamedTuple):
         return self.place == other.place and conflict is None and (self.ttl, self.data) == (other.ttl, other.data)
 
 
+class ValueChange(NamedTuple):
+    """Values to add to an RRset and to remove from it, canonical. `ttl` is in seconds, or None for the host's TTL.
+
+    `sets_ttl`: the RRset gets this TTL; otherwise it keeps its own.
+    """
+
+    place: Place
+    add: frozenset[str]
+    remove: frozenset[str]
+    ttl: int | None = None
+    sets_ttl: bool = False
+
+    def name(self, host: str) -> str:
+        """The full name of the RRset, below its host's name."""
+        return name_below(self.place[0], host)
+
+    def applied(self, present: RRset | None) -> NewRRset | None:
+        """What it makes of the RRset; None if no value is left. Values are removed first. Raises Invalid for `add`."""
+        before = frozenset(values_of(present.data)) if present is not None else frozenset()
+        values = (before - self.remove) | self.add
+        if not values:
+            return None
+        if len(values) > MOST:
+            raise Invalid(add=Reason(Code.VALUE_COUNT, limit=MOST))
+        ttl = self.ttl if self.sets_ttl or present is None else present.ttl
+        return NewRRset(*self.place, ttl, "\n".join(sorted(values)))
+
+
+def parse_value_change(
+    fqdn: str, name: str, rtype: str, add: Sequence[str], remove: Sequence[str], ttl: int | None, *, sets_ttl: bool
+) -> ValueChange:
+    """Check and parse a change of an RRset of the host `fqdn`. Raises Invalid for all fields that are wrong."""
+    place, wrong = _place(fqdn, name, rtype)
+    found: dict[str, frozenset[str]] = {}
+    for field, values in (("add", add), ("remove", remove)):
+        try:
+            found[field] = frozenset(_values(place[1], values) if values and "type" not in wrong else ())
+        except Invalid as error:
+            (wrong[field],) = error.reasons
+    if wrong:
+        raise Invalid(**wrong)
+    return ValueChange(place, found["add"], found["remove"], ttl, sets_ttl)
+
+
 def parse(fqdn: str, name: str, rtype: str, values: Sequence[str], ttl: int | None) -> NewRRset:
     """Check and parse an RRset of the host `fqdn`. Raises Invalid for all fields that are wrong."""
+    place, wrong = _place(fqdn, name, rtype)
+    data = ""
+    if "type" not in wrong:
+        try:
+            data = "\n".join(_values(place[1], values))
+        except Invalid as error:
+            wrong |= error.fields
+    if wrong:
+        raise Invalid(**wrong)
+    return NewRRset(*place, ttl, data)
+
+
+def _place(fqdn: str, name: str, rtype: str) -> tuple[Place, dict[str, Reason]]:
+    """The place as it is stored, and what is wrong with it, by field."""
     prefix, rtype = place_of(name, rtype)
     wrong: dict[str, Reason] = {}
     if not is_prefix(prefix):
@@ -88,17 +146,9 @@ def parse(fqdn: str, name: str, rtype: str, values: Sequence[str], ttl: int | No
         wrong["name"] = problem
     elif prefix and rtype in AT_HOST_ALONE:
         wrong["name"] = Reason(Code.PREFIX_NOT_APEX, rtype=rtype)
-    data = ""
     if rtype not in rdata.EXAMPLES:
         wrong["type"] = Reason(Code.NOT_A_CHOICE, choices=", ".join(rdata.EXAMPLES))
-    else:
-        try:
-            data = "\n".join(_values(rtype, values))
-        except Invalid as error:
-            wrong |= error.fields
-    if wrong:
-        raise Invalid(**wrong)
-    return NewRRset(prefix, rtype, ttl, data)
+    return (prefix, rtype), wrong
 
 
 def is_prefix(prefix: str) -> bool:

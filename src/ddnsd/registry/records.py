@@ -19,7 +19,7 @@ from ddnsd.registry import record_sets
 from ddnsd.registry.errors import Code, Invalid, NoDomain, NoHost, NotPublished, Reason, Taken
 from ddnsd.registry.hosts import confirmed, locked
 from ddnsd.registry.rates import Rates
-from ddnsd.registry.record_sets import NewRRset
+from ddnsd.registry.record_sets import NewRRset, Place, ValueChange
 from ddnsd.registry.validation import Expect
 
 TRIES = 4
@@ -62,12 +62,48 @@ class RRsets:
             await self._rates.take_record_change(host, refuse=not unlimited)
             await self.try_new(host, new)
         current, changed = await self._store.transact(lambda c: keep(c, host, new, author, expect))
-        if changed or not self._writer.is_published(current):
-            await confirmed(self._writer.push_host(current.domain_id, [host.id]))
-        made = next((one for one in await self.of(host) if new.place == one.place), None)
+        made = await self._published(current, new.place, changed)
         if made is None:
             raise NoHost  # removed meanwhile
-        await self.settle(host, [made])
+        return made
+
+    async def change_values(
+        self, host: Host, change: ValueChange, author: Author, expect: Expect, *, unlimited: bool = False
+    ) -> RRset | None:
+        """Add values to an RRset and remove others; None if none is left. Concurrent changes of other values are kept.
+
+        Raises the same as `put`, with the fields name, type, add, remove.
+        """
+        try:
+            return await self._change(host, change, author, expect, unlimited=unlimited)
+        except Invalid as error:
+            fields = {"add" if field == "values" else field: reason for field, reason in error.fields.items()}
+            raise type(error)(**fields) from None
+
+    async def _change(
+        self, host: Host, change: ValueChange, author: Author, expect: Expect, *, unlimited: bool
+    ) -> RRset | None:
+        if host.alias is not None:
+            raise Invalid(name=Reason(Code.ALIAS_ALONE))
+        before = _at(await self.of(host), change.place)
+        new = change.applied(before)
+        if new is not None and (before is None or not new.equals(before)):
+            await self._rates.take_record_change(host, refuse=not unlimited)
+            await self.try_new(host, new)
+        elif new is None and before is not None:
+            await self._rates.take_record_change(host, refuse=False)
+        current, changed, gone = await self._store.transact(lambda c: _change_values(c, host, change, author, expect))
+        if gone is not None:
+            await confirmed(self._writer.push_removals(host.domain_id, [gone]))
+        return await self._published(current, change.place, changed)
+
+    async def _published(self, host: Host, place: Place, changed: bool) -> RRset | None:
+        """The RRset, after the name server has acknowledged it; None if there is none. Raises as `put`."""
+        if changed or not self._writer.is_published(host):
+            await confirmed(self._writer.push_host(host.domain_id, [host.id]))
+        made = _at(await self.of(host), place)
+        if made is not None:
+            await self.settle(host, [made])
         return made
 
     async def settle(self, host: Host, made: Iterable[RRset]) -> None:
@@ -113,7 +149,7 @@ def keep(connection: Connection, host: Host, new: NewRRset, author: Author, expe
     """Write the RRset. Returns the host, and whether it changed. Raises Invalid, Taken, Blocked, NoHost, NoDomain."""
     current = locked(connection, host, expect)
     present = _of(connection, current)
-    before = next((one for one in present if new.place == one.place), None)
+    before = _at(present, new.place)
     if before is not None and new.equals(before):
         return current, False
     if current.alias is not None:
@@ -142,11 +178,30 @@ def keep(connection: Connection, host: Host, new: NewRRset, author: Author, expe
     return current, True
 
 
+def _change_values(
+    connection: Connection, host: Host, change: ValueChange, author: Author, expect: Expect
+) -> tuple[Host, bool, str | None]:
+    """Returns the host, whether it must be published, and the full name of an RRset that is gone. Raises as `keep`."""
+    current = locked(connection, host, expect)
+    before = _at(_of(connection, current), change.place)
+    new = change.applied(before)
+    if new is not None:
+        return *keep(connection, host, new, author, expect), None
+    if before is None:
+        return current, False, None
+    return current, False, remove(connection, host, before.prefix or record_sets.APEX, before.rtype, author, expect)
+
+
+def _at(sets: Iterable[RRset], place: Place) -> RRset | None:
+    """The one of this prefix and type."""
+    return next((one for one in sets if one.place == place), None)
+
+
 def remove(connection: Connection, host: Host, name: str, rtype: str, author: Author, expect: Expect) -> str:
     """Delete the RRset, also from the zone. Returns its full name. Raises NoHost, Blocked."""
     current = locked(connection, host, expect)
     place = record_sets.place_of(name, rtype)
-    found = next((one for one in _of(connection, current) if one.place == place), None)
+    found = _at(_of(connection, current), place)
     if found is None:
         raise NoHost
     records.remove(connection, found)

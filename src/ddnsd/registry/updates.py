@@ -51,6 +51,15 @@ def check_updatable(host: Host) -> None:
         raise Static
 
 
+def check_takes_records(host: Host) -> None:
+    """Check that the host accepts changes of its other records. Raises Blocked, Static (for an alias), NoHost."""
+    try:
+        check_updatable(host)
+    except Static:
+        if host.alias is not None:
+            raise
+
+
 class Updates:
     """Applies updates to hosts. The caller checks permissions."""
 

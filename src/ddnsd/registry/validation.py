@@ -838,6 +838,7 @@ def _in_domain(host: Host, fqdn: str, domain: Domain) -> Host:
         domain_ttl=domain.ttl,
         query_credentials=domain.query_credentials,
         private_addresses=domain.private_addresses,
+        dns_updates=domain.dns_updates,
     )
 
 
@@ -885,6 +886,7 @@ BLANK = Host(
     domain_ttl=None,
     query_credentials=False,
     private_addresses=True,
+    dns_updates=True,
     owner_active=True,
     withdrawn=False,
     pending_since=None,

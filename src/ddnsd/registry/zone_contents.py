@@ -6,21 +6,24 @@ Pure functions on rows; `zone_updates` reads and writes them.
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from enum import Enum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from dns.rcode import Rcode
 
 from ddnsd.db.rows import Host, RRset, addresses_of, name_below
 from ddnsd.dns.rdata import EXAMPLES
 from ddnsd.dns.records import values_of
-from ddnsd.registry import addresses, record_sets
+from ddnsd.registry import addresses, host_columns, record_sets
 from ddnsd.registry.addresses import AddressUpdate
-from ddnsd.registry.errors import Invalid, InvalidAddress, Static
+from ddnsd.registry.errors import Invalid, InvalidAddress
 from ddnsd.registry.inputs import TTL_LEAST, TTL_MOST
 from ddnsd.registry.record_sets import NewRRset, Place
-from ddnsd.registry.updates import check_updatable
+from ddnsd.registry.updates import check_takes_records, check_updatable
 
 FAMILIES = {"A": "ipv4", "AAAA": "ipv6"}
+
+ALIAS = "CNAME"
+"""The type of the record of an alias."""
 
 Values = dict[tuple[str, str], set[str]]
 """Values of records by full name and type."""
@@ -99,17 +102,33 @@ class Content(NamedTuple):
 
 
 class HostPlan(NamedTuple):
-    """What a message makes of a host. `named`: it names addresses of the host, also if they stay as they are."""
+    """What a message makes of a host. `named`: it names addresses of the host, also if they stay as they are.
+
+    `alias` is the target of an alias, None for other hosts.
+    """
 
     host: Host
     update: AddressUpdate
     put: Sequence[NewRRset]
     removed: Sequence[RRset]
+    alias: str | None = None
 
     @property
     def named(self) -> bool:
         """Whether the message names addresses of the host."""
         return bool(self.update.families)
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The values of the host that change, as in a change of the registry."""
+        found: dict[str, Any] = {} if self.alias == self.host.alias else {"alias": self.alias}
+        for family in FAMILIES.values():
+            new = getattr(self.update, family)
+            if family in self.update.remove or (new is not None and new != getattr(self.host, family)):
+                found[family] = new
+        sets: dict[str, NewRRset | None] = {record_sets.key_of(one.place): None for one in self.removed}
+        sets |= {record_sets.key_of(one.place): one for one in self.put}
+        return {**found, "records": sets} if sets else found
 
 
 def host_of(name: str, fqdns: Collection[str]) -> str | None:
@@ -122,18 +141,25 @@ def host_of(name: str, fqdns: Collection[str]) -> str | None:
     return None
 
 
-def check_changeable(host: Host, update: ZoneUpdate) -> None:
+def changes_alias(host: Host, update: ZoneUpdate) -> bool:
+    """Whether the host is an alias, or the message may make it one."""
+    return host.alias is not None or any(
+        (one.name, one.rtype, one.kind) == (host.fqdn, ALIAS, Kind.ADD) for one in update.changes
+    )
+
+
+def check_changeable(host: Host, update: ZoneUpdate, *, aliases: bool = False) -> None:
     """Check that the host accepts the message. Raises Blocked, Static, NoHost.
 
-    Of a host with several addresses the other records can be changed.
+    Of a host with several addresses the other records can be changed. `aliases`: the caller may change aliases.
     """
-    try:
+    names_addresses = any(one.name == host.fqdn and one.rtype in ("", ALIAS, *FAMILIES) for one in update.changes)
+    if host.alias is not None and aliases:
+        check_updatable(host._replace(alias=None, ipv4=None, ipv6=None))
+    elif names_addresses:
         check_updatable(host)
-    except Static:
-        if host.alias is not None or any(
-            one.name == host.fqdn and one.rtype in ("", *FAMILIES) for one in update.changes
-        ):
-            raise
+    else:
+        check_takes_records(host)
 
 
 def check_prerequisites(update: ZoneUpdate, contents: Iterable[Content]) -> None:
@@ -175,7 +201,7 @@ def _values(contents: Iterable[Content]) -> Values:
         for rtype, family in FAMILIES.items():
             found[host.fqdn, rtype] = set(addresses_of(getattr(host, family)))
         if host.alias is not None:
-            found[host.fqdn, "CNAME"] = {host.alias}
+            found[host.fqdn, ALIAS] = {host.alias}
         for one in rrsets:
             found[one.name(host.fqdn), one.rtype] = set(values_of(one.data))
     return found
@@ -191,7 +217,10 @@ def _apply(
         at = one.name, one.rtype
         match one.kind:
             case Kind.ADD:
-                after.setdefault(at, set()).add(_allowed(one, fqdns))
+                value = _allowed(one, fqdns)
+                if one.rtype == ALIAS:
+                    after[at] = set()  # the new target replaces the old one (RFC 2136, 3.4.2.2)
+                after.setdefault(at, set()).add(value)
                 given.add(at)
                 ttls[at] = one.ttl
             case Kind.REMOVE_VALUE:
@@ -207,6 +236,8 @@ def _apply(
 
 def _allowed(change: RecordChange, fqdns: Collection[str]) -> str:
     """The value of a new record. Raises Refused if no host may have it."""
+    if change.rtype == ALIAS:
+        return _target(change, fqdns)
     if change.rtype not in FAMILIES:
         if change.rtype not in EXAMPLES:
             raise Refused(Rcode.REFUSED, f"hosts have no records of type {change.rtype}")
@@ -220,6 +251,15 @@ def _allowed(change: RecordChange, fqdns: Collection[str]) -> str:
     if f"ipv{address.version}" != FAMILIES[change.rtype]:
         raise Refused(Rcode.REFUSED, f"{change.value} is an IPv4 address")
     return str(address)
+
+
+def _target(change: RecordChange, fqdns: Collection[str]) -> str:
+    if change.name not in fqdns:
+        raise Refused(Rcode.REFUSED, f"{change.name} is no host, so it is no alias")
+    try:
+        return host_columns.alias(change.value)
+    except Invalid as error:
+        raise Refused(Rcode.REFUSED, str(error)) from None
 
 
 def _plan(
@@ -244,7 +284,7 @@ def _plan(
     own = {one.place: one for one in content.rrsets}
     put, removed = [], []
     for (name, rtype), values in after.items():
-        if rtype in FAMILIES or host_of(name, {host.fqdn}) is None:
+        if rtype in (ALIAS, *FAMILIES) or host_of(name, {host.fqdn}) is None:
             continue
         place: Place = name.removesuffix(host.fqdn).rstrip("."), rtype
         present = own.get(place)
@@ -258,7 +298,8 @@ def _plan(
             continue
         if present is None or not wanted.equals(present):
             put.append(wanted)
-    return HostPlan(host, AddressUpdate(new.get("ipv4"), new.get("ipv6"), remove=frozenset(gone)), put, removed)
+    update = AddressUpdate(new.get("ipv4"), new.get("ipv6"), remove=frozenset(gone))
+    return HostPlan(host, update, put, removed, next(iter(after.get((host.fqdn, ALIAS), ())), None))
 
 
 def _rrset(fqdn: str, place: Place, values: Collection[str], ttl: int | None) -> NewRRset:

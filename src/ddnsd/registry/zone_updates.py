@@ -30,19 +30,20 @@ from ddnsd.dns.writer import Fault, Writer
 from ddnsd.registry import records as host_records
 from ddnsd.registry.addresses import columns, named_columns
 from ddnsd.registry.domains import Domains, may_register
-from ddnsd.registry.errors import Code, Invalid, NotPublished, RegistryError
-from ddnsd.registry.hosts import Hosts, NewHost, still
+from ddnsd.registry.errors import Code, Invalid, NoHost, NotPublished, RegistryError, Stale, Unconfirmed
+from ddnsd.registry.hosts import Edit, Edits, Hosts, NewHost, still
 from ddnsd.registry.rates import Rates
 from ddnsd.registry.records import RRsets
 from ddnsd.registry.update_requests import MOST_NAMES
 from ddnsd.registry.updates import Updates, host_update
-from ddnsd.registry.validation import BLANK
+from ddnsd.registry.validation import BLANK, Expect
 from ddnsd.registry.zone_contents import (
     Condition,
     Content,
     HostPlan,
     Refused,
     ZoneUpdate,
+    changes_alias,
     check_changeable,
     check_prerequisites,
     host_of,
@@ -54,6 +55,9 @@ BATCH = 128
 
 TRANSACTIONS = 3
 """Maximum number of transactions at a time on PostgreSQL: most of their time is the way there and back."""
+
+TRIES = 4
+"""How often an alias is changed again if somebody else changes it at the same time."""
 
 log = structlog.get_logger()
 
@@ -106,11 +110,12 @@ class ZoneUpdates:
         updates: Updates,
         rrsets: RRsets,
         hosts: Hosts,
+        edits: Edits,
         domains: Domains,
         rates: Rates,
     ) -> None:
         self._store, self._lookups, self._writer = store, lookups, writer
-        self._updates, self._rrsets, self._hosts = updates, rrsets, hosts
+        self._updates, self._rrsets, self._hosts, self._edits = updates, rrsets, hosts, edits
         self._domains, self._rates = domains, rates
         self._queue: list[_Waiting] = []
         self._writing: dict[asyncio.Task[None], frozenset[int]] = {}  # with the ids of hosts
@@ -128,6 +133,8 @@ class ZoneUpdates:
             hosts, missing = await self._named(message, zone)
             if missing and any(change.name in missing for change in message.update.changes):
                 return await self._register(message, zone, hosts, missing), hosts
+            if any(changes_alias(host, message.update) for host in hosts):
+                return await self._change_alias(message, hosts), hosts
             return await self._change(message, hosts), hosts
         except Refused as error:
             rcode, reason = error.rcode, str(error)
@@ -160,13 +167,18 @@ class ZoneUpdates:
         if any(name != zone and not name.endswith("." + zone) for name in message.update.names):
             raise Refused(Rcode.NOTZONE)
         if caller.kind is not Kind.USER:
-            if any(host.domain == zone for host in caller.hosts):
+            mine = [host for host in caller.hosts if host.domain == zone]
+            if mine and not mine[0].dns_updates:
+                raise Refused(Rcode.REFUSED, f"{zone} takes no updates by DNS")
+            if mine:
                 return None
             domain = await self._domains.named(zone)
             raise Refused(Rcode.NOTAUTH if domain is None else Rcode.REFUSED)
         domain = await self._domains.named(zone)
         if domain is None or not can(caller, Action.LIST, domain):
             raise Refused(Rcode.NOTAUTH)
+        if not domain.dns_updates:
+            raise Refused(Rcode.REFUSED, f"{zone} takes no updates by DNS")
         return domain
 
     async def _named(self, message: Signed, zone: Domain | None) -> tuple[list[Host], set[str]]:
@@ -195,7 +207,7 @@ class ZoneUpdates:
                 raise Refused(Rcode.REFUSED, f"{name} is in another zone")
             hosts[fqdn] = host
         for host in hosts.values():
-            check_changeable(host, message.update)
+            check_changeable(host, message.update, aliases=caller.kind is Kind.USER)
         return list(hosts.values()), missing
 
     # ---- hosts that exist
@@ -203,16 +215,23 @@ class ZoneUpdates:
     async def _change(self, message: Signed, hosts: Sequence[Host]) -> Rcode:
         contents = [Content(host, await self._rrsets.of(host) if host.has_rrsets else ()) for host in hosts]
         check_prerequisites(message.update, contents)
-        await self._check(message, plans(message.update, contents))
+        counted = await self._check(message, plans(message.update, contents))
         decided = await self._decide(message, hosts)
+        if decided.again:
+            for host, changes, record_changes in counted:
+                self._rates.give_back(host, changes=changes, record_changes=record_changes)
         message.written = not decided.again
         if decided.rcode is not Rcode.NOERROR:
             raise Refused(decided.rcode, decided.reason)
         await self._send(hosts, decided)
         return decided.rcode
 
-    async def _check(self, message: Signed, intended: Iterable[HostPlan]) -> None:
-        """Check addresses, quotas and the zone before anything is written. Raises RegistryError, StoreDown."""
+    async def _check(self, message: Signed, intended: Iterable[HostPlan]) -> list[tuple[Host, int, int]]:
+        """Check addresses, quotas and the zone before anything is written. Raises RegistryError, StoreDown.
+
+        Returns hosts, with the counted changes of their addresses and records.
+        """
+        counted = []
         for plan in intended:
             host = plan.host
             changed = columns(host, plan.update, named_columns(host, plan.update))
@@ -225,6 +244,8 @@ class ZoneUpdates:
                 await self._rrsets.try_new(host, new)
             if plan.removed:
                 await self._rates.take_record_change(host, refuse=False)
+            counted.append((host, int(bool(changed)), len(plan.put) + int(bool(plan.removed))))
+        return counted
 
     async def _decide(self, message: Signed, hosts: Sequence[Host]) -> _Decided:
         waiting = _Waiting(message, hosts, asyncio.get_running_loop().create_future())
@@ -243,8 +264,10 @@ class ZoneUpdates:
             )
             if names := decided.removed.get(plan.host.id):
                 await self._writer.push_removals(plan.host.domain_id, names)
-        current = await self._lookups.host.many([host.fqdn for host in hosts])
-        due = [host for rows in current.values() for host in rows if changed or not self._writer.is_published(host)]
+        due = hosts
+        if not changed:  # else it costs no query to know that they must be sent
+            current = await self._lookups.host.many([host.fqdn for host in hosts])
+            due = [host for rows in current.values() for host in rows if not self._writer.is_published(host)]
         if due:
             await self._writer.push_host(due[0].domain_id, [host.id for host in due])
         for plan in decided.plans:
@@ -299,6 +322,50 @@ class ZoneUpdates:
         self._queue = left
         return batch
 
+    # ---- aliases
+
+    async def _change_alias(self, message: Signed, hosts: Sequence[Host]) -> Rcode:
+        """Make a host an alias, or an alias a host with records. Raises Refused, RegistryError, StoreDown, DnsError."""
+        caller = message.caller
+        if caller.kind is not Kind.USER:
+            raise Refused(Rcode.REFUSED, "only a token changes aliases")
+        if len(hosts) > 1:
+            raise Refused(Rcode.REFUSED, "a message that changes an alias names no other host")
+        known = await self._known(message)
+        if known is None:
+            await self._edit(message, hosts[0])
+        elif known is Rcode.NOERROR and not self._writer.is_published(hosts[0]):
+            await self._writer.push_host(hosts[0].domain_id, [hosts[0].id])
+        return known or Rcode.NOERROR
+
+    async def _edit(self, message: Signed, host: Host) -> None:
+        """Change the host as the message says. Raises Refused, RegistryError, StoreDown, DnsError."""
+        caller = message.caller
+        for _ in range(TRIES):
+            content = Content(host, await self._rrsets.of(host) if host.has_rrsets else ())
+            check_prerequisites(message.update, [content])
+            (plan,) = plans(message.update, [content])
+            edit = Edit(
+                plan.values, caller.user, message.author.source, _unchanged(caller, host), author=message.author
+            )
+            try:
+                if plan.values:
+                    await self._edits.apply(host, edit)
+                elif not self._writer.is_published(host):
+                    await self._writer.push_host(host.domain_id, [host.id])
+                return await self._remember(message)
+            except Unconfirmed:
+                await self._remember(message)
+                raise
+            except Stale:
+                found = await self._lookups.host.many([host.fqdn])
+                (host,) = found.get(host.fqdn) or (host,)
+        raise Refused(Rcode.SERVFAIL, f"{host.fqdn} is changed by others all the time")
+
+    async def _remember(self, message: Signed) -> None:
+        message.written = True
+        await self._store.transact(lambda c: accepted_updates.put(c, message.decided(Rcode.NOERROR)))
+
     # ---- new hosts
 
     async def _register(
@@ -322,19 +389,32 @@ class ZoneUpdates:
             caller.user,
             b"",
             plan.update,
+            alias=plan.alias,
             records={f"{one.prefix or '@'} {one.rtype}": one for one in plan.put},
             client_ip=message.author.source,
             author=message.author,
         )
         try:
-            if plan.update.addresses or plan.put:
+            if plan.update.addresses or plan.put or plan.alias:
                 await self._hosts.register(zone, new)
         except Invalid as error:
             taken = any(reason.code is Code.NAME_UNAVAILABLE for reason in error.reasons)
             free = any(one.condition is Condition.NAME_FREE for one in message.update.prerequisites)
             raise Refused(Rcode.YXDOMAIN if taken and free else Rcode.REFUSED, str(error)) from None
-        await self._store.transact(lambda c: accepted_updates.put(c, message.decided(Rcode.NOERROR)))
+        await self._remember(message)
         return Rcode.NOERROR
+
+
+def _unchanged(caller: Caller, host: Host) -> Expect:
+    """A check inside the transaction: the host is as it was, and the caller may still change it."""
+
+    def expect(current: Host) -> None:
+        if not can(caller, Action.EDIT, current):
+            raise NoHost
+        if current.version != host.version:
+            raise Stale
+
+    return expect
 
 
 def _may(caller: Caller, host: Host) -> bool:

@@ -112,6 +112,8 @@ def json_reply(status: int, content: object, *headers: tuple[bytes, bytes]) -> R
 class Dispatcher:
     """An ASGI application: a handler per path, an application per prefix in `below`, and 404 for everything else.
 
+    A handler of a path with a slash at the end has all paths with one more part, such as /u/TOKEN.
+
     The applications of `below` get the client's own address and scheme, and paths without a slash at the end.
     """
 
@@ -172,7 +174,7 @@ class Dispatcher:
         handler = self._routes.get(path)
         if handler is None:
             path = _normal(path)
-            handler = self._routes.get(path)
+            handler = self._routes.get(path) or self._routes.get(_above(path))
         if handler is None:
             return text_reply(404, "not found")
         if scope["method"] not in METHODS:
@@ -191,7 +193,7 @@ class Dispatcher:
             raise
         except Exception:
             # Do not log the request: it may contain a secret. A bug is a server fault, so the answer is 911.
-            log.exception("unexpected error", path=path)
+            log.exception("unexpected error", path=path if path in self._routes else _above(path))
             return text_reply(503, "911")
 
     def _request(self, scope: Scope, path: str, params: dict[str, str]) -> Request:
@@ -202,6 +204,11 @@ class Dispatcher:
 
 def _normal(path: str) -> str:
     return _SLASHES.sub("/", path).rstrip("/") or "/"
+
+
+def _above(path: str) -> str:
+    """The path without its last part, with a slash: that of a handler whose last part is a secret."""
+    return path.rpartition("/")[0] + "/"
 
 
 def _headers(scope: Scope) -> dict[bytes, bytes]:

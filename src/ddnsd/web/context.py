@@ -29,6 +29,7 @@ from ddnsd.registry.status import Status
 from ddnsd.registry.stored_denylist import StoredDenyList
 from ddnsd.registry.transfers import Transfers
 from ddnsd.registry.users import Users
+from ddnsd.web.update_port import UpdatePort
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,10 +62,16 @@ class Services:
     denylist: StoredDenyList
     status: Status
     tsig: TsigSecrets
+    update_port: UpdatePort | None = None
+    """The port for DNS UPDATE, if there is one."""
 
     async def keep_tsig(self, *secrets: str) -> None:
         """Store the TSIG secrets of new secrets, before they are shown. Raises StoreDown."""
         await self.tsig.keep(secrets)
+
+    def tsig_key(self, name: str, secret: str) -> dict[str, dict[str, str]]:
+        """`tsig` with the TSIG key of a new secret, for answers; nothing without a port for DNS UPDATE."""
+        return {} if self.update_port is None else {"tsig": self.update_port.key(name, secret)}
 
 
 def author(caller: Caller, client_ip: str | None, agent: str) -> Author:

@@ -29,7 +29,7 @@ def host_tag(host: Host) -> str:
 
 def domain_tag(domain: Domain) -> str:
     """The ETag of a domain."""
-    flags = (bool(domain.public), bool(domain.available), domain.frozen)
+    flags = (bool(domain.public), bool(domain.available), bool(domain.dns_updates), domain.frozen)
     return _tag(
         domain.id, domain.owner_id, flags, domain.comment, domain.ttl, domain.group, domain.stack, domain.primary
     )

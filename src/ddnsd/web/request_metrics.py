@@ -15,7 +15,10 @@ BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0
 """Upper bounds of the buckets in seconds; beyond the last one is one more."""
 
 HANDLERS = {
-    **dict.fromkeys(("/nic/update", "/v3/update", "/dyndns/update", "/update", "/nic/delete"), "update"),
+    **dict.fromkeys(
+        ("/nic/update", "/v3/update", "/dyndns/update", "/update", "/nic/delete", "/dynamic/update.php", "/u/"),
+        "update",
+    ),
     **dict.fromkeys(
         ("/nic/domains", "/nic/hosts", "/nic/register", "/nic/unregister", "/nic/generate_secret"), "management"
     ),

@@ -45,6 +45,7 @@ ROUTES: dict[tuple[str, str], tuple[str, Content | None]] = {
     ("DELETE", "/api/hosts/{fqdn}/related/{label}"): ("host", None),
     ("GET", "/api/hosts/{fqdn}/records"): ("host", None),
     ("PUT", "/api/hosts/{fqdn}/records/{name}/{rtype}"): ("host", {"values": ['"x"']}),
+    ("PATCH", "/api/hosts/{fqdn}/records/{name}/{rtype}"): ("host", {"add": ['"x"']}),
     ("DELETE", "/api/hosts/{fqdn}/records/{name}/{rtype}"): ("host", None),
     ("POST", "/api/hosts/{fqdn}/enrolments"): ("host", {}),
     ("POST", "/api/verify-secrets"): ("list", {"secrets": {"www.example.org": "x"}}),

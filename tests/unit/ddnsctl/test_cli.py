@@ -125,6 +125,31 @@ def test_validate_for_programs(capfd: pytest.CaptureFixture[str]) -> None:
     assert (problem["where"], "no declaration is named" in str(problem["text"])) == (None, True)
 
 
+def test_tsig_keys_of_secrets_in_files(capfd: pytest.CaptureFixture[str]) -> None:
+    """The key of a host has its name, that of a key its login; `printf %s SECRET | openssl dgst -sha256` agrees."""
+    Path("web.yml").write_text(
+        "version: 1\nstack: web\ndefaults: {domain: dyn.example.org, ipv4: dynamic, secret: {file: 'secrets/{name}'}}\n"
+        "hosts: {one: , two: }\nkeys: {router: {hosts: [one], secret: {file: secrets/router}}}\n"
+    )
+    Path("secrets").mkdir()
+    Path("secrets/one").write_text("s3cret\n")
+    Path("secrets/router").write_text("k-abc12345:s3cret\n")
+    tsig = "HsHCa1DV08WNlYMYGvgHZlX+AHVr9yhZQLo2cPmfy6A="
+    assert run(["show", "--tsig", "web.yml"]) == 1
+    printed, said = capfd.readouterr()
+    assert printed == f"hmac-sha256:one.dyn.example.org:{tsig}\nhmac-sha256:k-abc12345:{tsig}\n"
+    assert "two.dyn.example.org: " in said
+    assert "is missing or empty" in said
+    Path("secrets/two").write_text("s3cret\n")
+    assert run(["show", "--tsig", "web.yml", "--format", "json"]) == 0
+    assert json.loads(capfd.readouterr().out)[1] == {
+        "name": "two.dyn.example.org",
+        "algorithm": "hmac-sha256",
+        "secret": tsig,
+    }
+    assert run(["show", "--tsig"]) == 1
+
+
 def test_the_schema_is_printed(capfd: pytest.CaptureFixture[str]) -> None:
     assert run(["validate", "--schema"]) == 0
     assert json.loads(capfd.readouterr().out)["title"] == "Declaration of Dynamic DNS hosts"

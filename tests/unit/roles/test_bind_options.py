@@ -107,6 +107,27 @@ def test_the_service_finds_bind_on_its_port(tmp_path: Path) -> None:
     assert "log_addresses = false" in text
 
 
+def test_bind_leaves_the_address_for_dns_update_out(tmp_path: Path) -> None:
+    ports = ["192.0.2.54:53", "[2001:db8::54]:53", "0.0.0.0:5301"]
+    _, read = checked(tmp_path, ddns_server_update_listen=ports)
+    assert "listen-on port 53 { !192.0.2.54/32; any; };" in read
+    assert "listen-on-v6 port 53 { !2001:db8::54/128; any; };" in read
+    _, other = checked(tmp_path, ddns_server_update_listen=ports, ddns_server_dns_port=5353)
+    assert "listen-on port 5353 { any; };" in other
+    single = {"ddns_server_primary": True, "ddns_server_node": True, "inventory_hostname": "localhost"}
+    made = front.render(
+        tmp_path, {**single, "ddns_server_update_listen": ports}, toml="ddnsd.toml.j2", unit="ddnsd.service.j2"
+    )
+    assert f"update_listen = {json.dumps(ports)}" in made["toml"]
+    assert "AmbientCapabilities=CAP_NET_BIND_SERVICE\n" in made["unit"]
+    assert "CapabilityBoundingSet=CAP_NET_BIND_SERVICE\n" in made["unit"]
+    high = front.render(
+        tmp_path, {**single, "ddns_server_update_listen": ports[2:]}, toml="ddnsd.toml.j2", unit="ddnsd.service.j2"
+    )
+    assert "CAP_NET_BIND_SERVICE" not in high["unit"]
+    assert "update_listen" not in front.render(tmp_path, single, toml="ddnsd.toml.j2")["toml"]
+
+
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"ddns_server_dns_port": 0}, "ddns_server_dns_port: 0 is not a port"),
     ({"ddns_server_https_port": "https"}, "ddns_server_https_port: https is not a port"),
@@ -115,6 +136,11 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"ddns_server_listen_on": ["eth0"]}, "ddns_server_listen_on: eth0 is not an address or network"),
     ({"ddns_server_listen_on": ["::1"]}, "ddns_server_listen_on: ::1 is not"),
     ({"ddns_server_listen_on_v6": ["192.0.2.1"]}, "ddns_server_listen_on_v6: 192.0.2.1 is not"),
+    ({"ddns_server_update_listen": ["5301"]}, "ddns_server_update_listen: 5301 is not ADDRESS:PORT"),
+    ({"ddns_server_update_listen": ["2001:db8::1:53"]}, "2001:db8::1:53 is not ADDRESS:PORT"),
+    ({"ddns_server_update_listen": ["0.0.0.0:53"]}, "BIND needs port 53 of 127.0.0.1"),
+    ({"ddns_server_update_listen": ["127.0.0.1:53"]}, "BIND needs port 53 of 127.0.0.1"),
+    ({"ddns_server_update_listen": ["192.0.2.1:443"]}, "the front has its own ports"),
     ({"ddns_server_front_addresses": ["192.0.2.0/24"]}, "ddns_server_front_addresses: 192.0.2.0/24 is not an address"),
     ({"ddns_server_rate_limit_exempt": ["any; }; x {"]}, "ddns_server_rate_limit_exempt: any; }; x { is not"),
     ({"ddns_server_monitoring_networks": ["monitor"]}, "ddns_server_monitoring_networks: monitor is not"),

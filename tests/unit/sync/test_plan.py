@@ -391,6 +391,16 @@ def test_a_domain_is_switched_off_and_on() -> None:
     assert on.after == {"available": True}
 
 
+def test_updates_by_dns_are_switched_off_and_on() -> None:
+    known = Domain(DOMAIN, stack="web")
+    new = only(plan([], [], domains=(DomainSpec("a.example.org", dns_updates=False),)))
+    assert new.after["dns_updates"] is False
+    off = only(plan([], [], domains=(DomainSpec(DOMAIN, dns_updates=False),), known=(known,)))
+    assert (off.before, off.after) == ({"dns_updates": True, "stack": "web"}, {"dns_updates": False})
+    on = only(plan([], [], domains=(DomainSpec(DOMAIN, dns_updates=True),), known=(replace(known, dns_updates=False),)))
+    assert on.after == {"dns_updates": True}
+
+
 def test_an_adopted_domain() -> None:
     change = only(plan([], [], domains=(DomainSpec(DOMAIN, adopt=True),), known=(Domain(DOMAIN),)))
     assert (change.action, change.kind, change.before) == (Action.ADOPT, "domain", {"stack": None})

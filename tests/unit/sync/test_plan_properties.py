@@ -90,6 +90,7 @@ domain_specs = st.builds(
     ttl=st.just(None),
     group=st.sampled_from([None, "vo"]),
     available=st.sampled_from([KEEP, True, False]),
+    dns_updates=st.sampled_from([KEEP, True, False]),
     adopt=st.booleans(),
 )
 

@@ -127,7 +127,7 @@ def test_hosts_and_domains_become_values(script: Scripted, server: RestServer) -
             )
         }
         assert registered.hosts[NAME].facts == {"name": "www", "abuse": False, "updated_ipv4": "2026-01-01T00:00:00Z"}
-        assert registered.domains == {DOMAIN: Domain(DOMAIN, True, "c", 60, None, True, None, "admin")}
+        assert registered.domains == {DOMAIN: Domain(DOMAIN, True, "c", 60, None, True, True, None, "admin")}
         assert registered.domains[DOMAIN].facts == {"hosts": 3}
 
 

@@ -16,9 +16,22 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ddnsctl import cloud_init
+from ddnsd.auth.tsig_secrets import tsig_secret
+from ddnsd.dns.tsig import TsigKey
 from ddnsd.web.portal import escaping
-from ddnsd.web.portal.client_configs import PLACEHOLDER, SHIPPED, Target, configuration, configurations, shipped
-from ddnsd.web.portal.client_programs import CATALOGUE, FIELDS
+from ddnsd.web.portal.client_configs import (
+    PLACEHOLDER,
+    SHIPPED,
+    TSIG_PLACEHOLDER,
+    DnsTarget,
+    Target,
+    configuration,
+    configurations,
+    dns_configurations,
+    shipped,
+)
+from ddnsd.web.portal.client_programs import CATALOGUE, DNS_CATALOGUE, FIELDS
+from ddnsd.web.update_port import UpdatePort
 
 FQDN, SERVER, SECRET = "vm-7.dyn.example.org", "https://ddns.example.org", "s3cret-of_the.host"
 HOSTILE = """a'b"c\\d$e%f${HOME} #g %h {{ 7*7 }} `id` $(id) &;|<>!*?~:/@\\"""
@@ -213,3 +226,68 @@ def test_user_data_holds_the_updater() -> None:
     files = {file["path"]: file for file in loaded(text("cloud-init"))["write_files"]}
     program = files["/usr/local/sbin/ddns-update"]
     assert gzip.decompress(base64.b64decode(program["content"])) == shipped("ddns-update")
+
+
+# ---- the port for DNS UPDATE
+
+
+PORT = UpdatePort.of(["192.0.2.53:5301"], ["hmac-md5", "hmac-sha512"], "ddns.example.org")
+
+
+def dns_texts(name: str, port: UpdatePort | None = PORT, login: str = "") -> list[str]:
+    assert port is not None
+    made = dns_configurations(DnsTarget(FQDN, "dyn.example.org", port, SECRET, login))
+    assert [one.name for one in made] == [entry.name for entry in DNS_CATALOGUE]
+    return [part.text for one in made if one.name == name for part in one.parts]
+
+
+@pytest.mark.parametrize("name", [entry.name for entry in DNS_CATALOGUE])
+def test_every_text_for_dns_has_the_key(name: str) -> None:
+    whole = "".join(dns_texts(name, login="k-abc123"))
+    assert tsig_secret(SECRET) in whole
+    assert SECRET not in whole
+    for part in ("k-abc123", "192.0.2.53"):
+        assert part in whole
+
+
+def test_the_key_file_of_nsupdate() -> None:
+    key, _ = dns_texts("nsupdate")
+    read = TsigKey.from_text(key)
+    assert (read.name, read.algorithm, read.secret) == (FQDN, "hmac-sha512", tsig_secret(SECRET))
+
+
+def test_the_issuer_of_cert_manager() -> None:
+    secret, issuer = yaml.safe_load_all(dns_texts("cert-manager")[0])
+    (solver,) = issuer["spec"]["acme"]["solvers"]
+    reference = solver["dns01"]["rfc2136"].pop("tsigSecretSecretRef")
+    assert secret["metadata"]["name"] == reference["name"]
+    assert secret["stringData"][reference["key"]] == tsig_secret(SECRET)
+    rfc2136 = {"nameserver": "192.0.2.53:5301", "tsigKeyName": FQDN, "tsigAlgorithm": "HMACSHA512"}
+    assert solver == {"dns01": {"rfc2136": rfc2136}}
+
+
+def test_the_command_of_mikrotik() -> None:
+    *_, command = dns_texts("mikrotik-dns")[0].splitlines()
+    path, name, *rest = command.split()
+    given = dict(part.split("=", 1) for part in rest)
+    assert (path, name, given["name"], given["zone"]) == ("/tool", "dns-update", '"vm-7"', '"dyn.example.org"')
+    assert backslashed(given["key"]) == tsig_secret(SECRET)
+
+
+def test_where_the_port_is() -> None:
+    assert UpdatePort.of([], ["hmac-sha256"], "ddns.example.org") is None
+    every = UpdatePort.of(["[::]:5301"], ["hmac-sha256"], "ddns.example.org")
+    assert every is not None
+    assert (every.server, every.address, every.endpoint) == ("ddns.example.org", None, "ddns.example.org:5301")
+    assert "dns_rfc2136_server = ADDRESS\n" in dns_texts("certbot", every)[0]
+    ipv6 = UpdatePort.of(["[2001:db8::53]:53"], ["hmac-md5"], "ddns.example.org")
+    assert ipv6 is not None
+    assert (ipv6.address, ipv6.endpoint, ipv6.algorithm) == ("2001:db8::53", "[2001:db8::53]:53", "hmac-md5")
+
+
+def test_without_a_secret_a_placeholder_stands_in_texts_for_dns() -> None:
+    assert PORT is not None
+    for made in dns_configurations(DnsTarget(FQDN, "dyn.example.org", PORT)):
+        assert TSIG_PLACEHOLDER in "".join(part.text for part in made.parts)
+    with pytest.raises(ValueError, match="zone"):
+        DnsTarget(FQDN, "dyn example", PORT)

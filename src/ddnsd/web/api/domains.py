@@ -54,6 +54,7 @@ class DomainCreate(Body):
     name: FullName
     public: bool = False
     available: bool = True
+    dns_updates: bool = Field(True, description="Whether updates of its hosts are accepted at the port for DNS UPDATE.")
     comment: Comment | None = None
     ttl: Ttl | None = None
     group: Group | None = None
@@ -84,6 +85,7 @@ class DomainPatch(Body):
 
     public: bool = unset()
     available: bool = unset(description="Whether hosts accept updates and can be registered.")
+    dns_updates: bool = unset(description="Whether updates of its hosts are accepted at the port for DNS UPDATE.")
     comment: Comment | None = None
     ttl: Ttl | None = None
     group: Group | None = None
@@ -119,6 +121,7 @@ class DomainOut(Shown):
     owner: str
     public: bool = Field(description="Whether every user may register hosts in it.")
     available: bool
+    dns_updates: bool = Field(description="Whether updates of its hosts are accepted at the port for DNS UPDATE.")
     comment: str | None
     ttl: int | None = Field(description="Seconds; null: the service's default.")
     group: str | None
@@ -165,7 +168,18 @@ router = APIRouter(prefix="/api/domains", tags=["domains"], route_class=ApiRoute
 
 ZONE_FIELDS = frozenset({"primary", "key", "dnssec_policy", "gss_realm", "gss_hosts"})
 NEW_FIELDS = frozenset(
-    {"public", "available", "comment", "ttl", "group", "stack", "dnssec_policy", "gss_realm", "gss_hosts"}
+    {
+        "public",
+        "available",
+        "dns_updates",
+        "comment",
+        "ttl",
+        "group",
+        "stack",
+        "dnssec_policy",
+        "gss_realm",
+        "gss_hosts",
+    }
 )
 ADMIN_FIELDS = ZONE_FIELDS | {"frozen", "owner"}
 
@@ -315,6 +329,7 @@ def _domain(domain: Domain, hosts: int, caller: Caller) -> dict[str, Any]:
         "owner": domain.owner,
         "public": bool(domain.public),
         "available": bool(domain.available),
+        "dns_updates": bool(domain.dns_updates),
         "comment": domain.comment,
         "ttl": domain.ttl,
         "group": domain.group,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 
 from fastapi import APIRouter, Query, Request, Response
+from pydantic import Field
 
 from ddnsd.auth import secrets
 from ddnsd.auth.caller import Caller
@@ -30,6 +31,7 @@ from ddnsd.web.api.schemas import (
     NewHostOut,
     Secret,
     Shown,
+    TsigKeyOut,
 )
 from ddnsd.web.preconditions import expect_host, get_host_or_404, host_tag
 
@@ -45,6 +47,7 @@ class SecretOut(Shown):
     """The new secret. The old one no longer works."""
 
     secret: Secret
+    tsig: TsigKeyOut | None = Field(None, description="Absent without a port for DNS UPDATE.")
 
 
 class SecretIn(Body):
@@ -214,7 +217,7 @@ async def rotate_secret(caller: Changer, context: Ctx, client_ip: ClientIp, by: 
     secret = secrets.new_secret()
     await context.keep_tsig(secret)
     await context.hosts.new_secret(host, secrets.verifier(secret), caller.user, client_ip, by)
-    return serializers.answer({"secret": secret})
+    return serializers.answer({"secret": secret} | context.tsig_key(host.fqdn, secret))
 
 
 @router.post("/{fqdn}/verify-secret", responses=changes(404) | {200: success(Valid)})
@@ -255,7 +258,8 @@ async def _shown(
     found = await get_host_or_404(context.host_lists, caller, fqdn, action)
     owned = _visible(caller, found)
     notices = await context.host_lists.notices(owned.host)
-    text = serializers.host_json(owned, state.of(owned.host), secret, notices)
+    tsig = {} if secret is None else context.tsig_key(owned.host.fqdn, secret)
+    text = serializers.host_json(owned, state.of(owned.host), secret, notices, tsig=tsig)
     return serializers.json_response(text, status, ETag=host_tag(owned.host), **headers)
 
 

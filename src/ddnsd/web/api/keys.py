@@ -12,7 +12,7 @@ from ddnsd.registry.inputs import CredentialName, KeyHosts, KeyInput, Stack
 from ddnsd.web.api import serializers
 from ddnsd.web.api.dependencies import ApiRoute, Changer, ClientIp, Ctx, Reader
 from ddnsd.web.api.errors import NO_CONTENT, changes, leads_to, problems, success
-from ddnsd.web.api.schemas import Body, Moment, Next, Paging, Secret, Shown, unset
+from ddnsd.web.api.schemas import Body, Moment, Next, Paging, Secret, Shown, TsigKeyOut, unset
 
 
 class KeyCreate(KeyInput, Body):
@@ -47,6 +47,7 @@ class NewKeyOut(KeyOut):
     """A new key, with its secret."""
 
     secret: Secret
+    tsig: TsigKeyOut | None = Field(None, description="Absent without a port for DNS UPDATE.")
 
 
 class KeyPage(Shown):
@@ -75,7 +76,9 @@ async def create_key(caller: Changer, context: Ctx, client_ip: ClientIp, body: K
     own = await context.keys.create(
         caller, body.name, body.hosts, login, secret, client_ip=client_ip, replaces=body.replaces, stack=body.stack
     )
-    return serializers.answer(_key(own) | {"secret": secret}, 201, Location=f"/api/keys/{login}")
+    return serializers.answer(
+        _key(own) | {"secret": secret} | context.tsig_key(login, secret), 201, Location=f"/api/keys/{login}"
+    )
 
 
 @router.get("/{login}", responses=problems(404) | {200: success(KeyOut)})

@@ -9,8 +9,9 @@ from pydantic import Field
 from ddnsd.auth.permissions import Action
 from ddnsd.dns import conflicts
 from ddnsd.dns.records import values_of
-from ddnsd.registry.inputs import RRsetInput
-from ddnsd.registry.record_sets import APEX
+from ddnsd.registry import record_sets
+from ddnsd.registry.inputs import RRsetChange, RRsetInput
+from ddnsd.registry.record_sets import APEX, Place
 from ddnsd.registry.rows import Host, RRset
 from ddnsd.web.api import serializers
 from ddnsd.web.api.dependencies import ApiRoute, By, Changer, Ctx, Reader
@@ -63,6 +64,19 @@ async def put_records(
     )
 
 
+@router.patch("/{name}/{rtype}", responses=changes(404, 409) | {200: success(RecordsOut)})
+async def patch_records(
+    caller: Changer, context: Ctx, by: By, fqdn: str, name: str, rtype: str, body: RRsetChange
+) -> Response:
+    """Add values to an RRset and remove others. Without a value there is no RRset, and `values` is empty."""
+    host = (await get_host_or_404(context.host_lists, caller, fqdn, Action.EDIT)).host
+    sets_ttl = "ttl" in body.model_fields_set
+    change = record_sets.parse_value_change(host.fqdn, name, rtype, body.add, body.remove, body.ttl, sets_ttl=sets_ttl)
+    expect = expect_host(caller, Action.EDIT)
+    made = await context.rrsets.change_values(host, change, by, expect, unlimited=caller.admin)
+    return serializers.answer(_empty(change.place, change.name(host.fqdn)) if made is None else _shown(host, made))
+
+
 @router.delete("/{name}/{rtype}", status_code=204, responses=problems(404) | NO_CONTENT)
 async def delete_records(caller: Changer, context: Ctx, by: By, fqdn: str, name: str, rtype: str) -> Response:
     """Remove an RRset."""
@@ -72,11 +86,14 @@ async def delete_records(caller: Changer, context: Ctx, by: By, fqdn: str, name:
 
 
 def _shown(host: Host, one: RRset) -> dict[str, Any]:
-    return {
-        "name": one.prefix or APEX,
-        "type": one.rtype,
-        "fqdn": one.name(host.fqdn),
+    conflict = conflicts.sentence(one.conflict)
+    return _empty(one.place, one.name(host.fqdn)) | {
         "values": values_of(one.data),
         "ttl": one.ttl,
-        "conflict": conflicts.sentence(one.conflict),
+        "conflict": conflict,
     }
+
+
+def _empty(place: Place, fqdn: str) -> dict[str, Any]:
+    prefix, rtype = place
+    return {"name": prefix or APEX, "type": rtype, "fqdn": fqdn, "values": [], "ttl": None, "conflict": None}

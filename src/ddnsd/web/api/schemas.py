@@ -116,6 +116,14 @@ class ChangeError(Shown):
     errors: dict[str, list[str]] | None = None
 
 
+class TsigKeyOut(Shown):
+    """The TSIG key that belongs to a new secret. It is not shown again."""
+
+    name: str
+    algorithm: str
+    secret: Secret
+
+
 class RemovedRecord(Shown):
     """A record that goes with a host, in addition to its addresses."""
 
@@ -279,6 +287,7 @@ class NewHostOut(HostDetailOut):
     """A new host, with its secret."""
 
     secret: Secret
+    tsig: TsigKeyOut | None = Field(None, description="Absent without a port for DNS UPDATE.")
 
 
 class HostPage(Shown):

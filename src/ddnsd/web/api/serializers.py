@@ -2,7 +2,7 @@
 """Rows as JSON text, without objects in between, so that a list of 10 000 hosts does not delay other requests."""
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from json.encoder import encode_basestring_ascii as quoted
 from typing import Any, TypeVar
 
@@ -47,11 +47,17 @@ def event(happened: Happened) -> dict[str, Any]:
 
 
 def host_json(
-    owned: OwnedHost, dns: str, secret: str | None = None, notices: Notices | None = None, *, records: bool = True
+    owned: OwnedHost,
+    dns: str,
+    secret: str | None = None,
+    notices: Notices | None = None,
+    *,
+    records: bool = True,
+    tsig: Mapping[str, Any] | None = None,
 ) -> str:
     """A host as JSON text. `dns` is the result of `DnsState.of`; `secret` is a new secret, shown only once.
 
-    Lists have no `notices`, and `records` only on request.
+    `tsig` has further fields for the answer with the secret. Lists have no `notices`, and `records` only on request.
     """
     h = owned.host
     return (
@@ -68,7 +74,9 @@ def host_json(
         f'"rrsets":{len(owned.rrsets)}'
         + (_records(owned.rrsets) + _related(owned) if records else "")
         + ("" if notices is None else _notices(notices))
-        + (f',"secret":"{secret}"}}' if secret else "}")
+        + (f',"secret":"{secret}"' if secret else "")
+        + "".join(f",{quoted(name)}:{json.dumps(value)}" for name, value in (tsig or {}).items())
+        + "}"
     )
 
 

@@ -12,7 +12,7 @@ from ddnsd.registry.rows import Token
 from ddnsd.web.api import serializers
 from ddnsd.web.api.dependencies import ApiRoute, Changer, ClientIp, Ctx, Id, Reader
 from ddnsd.web.api.errors import NO_CONTENT, changes, leads_to, problems, success
-from ddnsd.web.api.schemas import Body, Moment, Next, Paging, Secret, Shown
+from ddnsd.web.api.schemas import Body, Moment, Next, Paging, Secret, Shown, TsigKeyOut
 
 
 class TokenCreate(TokenInput, Body):
@@ -46,6 +46,7 @@ class NewTokenOut(TokenOut):
     """A new token, with its secret."""
 
     token: Secret
+    tsig: TsigKeyOut | None = Field(None, description="Absent without a port for DNS UPDATE.")
 
 
 class TokenPage(Shown):
@@ -74,7 +75,8 @@ async def create_token(caller: Changer, context: Ctx, client_ip: ClientIp, body:
     scope = body.scope(body.expires)
     replaces = None if body.replaces is None else row_id(body.replaces)
     token = await context.tokens.create(caller, body.name, scope, secret, client_ip=client_ip, replaces=replaces)
-    return serializers.answer(_token(token) | {"token": secret}, 201, Location=f"/api/tokens/{token.id}")
+    shown = _token(token) | {"token": secret} | context.tsig_key(f"t-{token.id}", secret)
+    return serializers.answer(shown, 201, Location=f"/api/tokens/{token.id}")
 
 
 @router.get("/{id}", responses=problems(404) | {200: success(TokenOut)})

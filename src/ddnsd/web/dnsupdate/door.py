@@ -10,6 +10,7 @@ Queries for our zones are answered as the primary answers them, because clients 
 import hmac
 import time
 from collections.abc import Collection
+from functools import cache
 
 import dns.rdatatype
 from dns.opcode import Opcode
@@ -50,6 +51,8 @@ CODES = {Rcode.NOERROR: "good", Rcode.SERVFAIL: "911", Rcode.REFUSED: "nohost"}
 ANSWERS = Counter(
     "ddnsd_dns_messages_total", "Answers to DNS messages of clients, by opcode and rcode", ["opcode", "rcode"]
 )
+
+counter = cache(ANSWERS.labels)
 
 _ALGORITHMS = {name.canonicalize(): text for text, name in ALGORITHMS.items()}
 
@@ -156,7 +159,7 @@ class UpdateDoor:
 
     async def _update(self, wire: bytes, tsig: Tsig, signer: Signer | DhcpSigner, peer: str) -> Rcode:
         try:
-            update = messages.zone_update(wire)
+            update = messages.zone_update(signature.without_tsig(wire, tsig))
         except Malformed:
             return Rcode.FORMERR
         expires = (tsig.signed_at + 2 * FUDGE_SECONDS) * 1_000_000
@@ -182,15 +185,15 @@ class UpdateDoor:
         except (DnsError, HostGone):
             return self._made(wire, header, Rcode.SERVFAIL, end)
         made = messages.relayed(wire, header, found, end, None if limit is None else min(limit, octets or 512))
-        ANSWERS.labels("QUERY", found.rcode().name).inc()
+        counter("QUERY", found.rcode().name).inc()
         return made
 
     def _bare(self, header: Header, rcode: Rcode) -> bytes:
-        ANSWERS.labels(_opcode(header), rcode.name).inc()
+        counter(_opcode(header), rcode.name).inc()
         return messages.bare_answer(header, rcode)
 
     def _made(self, wire: bytes, header: Header, rcode: Rcode, end: int) -> bytes:
-        ANSWERS.labels(_opcode(header), rcode.name).inc()
+        counter(_opcode(header), rcode.name).inc()
         return messages.answer(wire, header, rcode, end)
 
 

@@ -136,6 +136,8 @@ def _changes(rrset: dns.rrset.RRset) -> Iterator[RecordChange]:
 
 def _text(rdata: dns.rdata.Rdata) -> str:
     """The value as it is stored."""
+    if rdata.rdtype == RdataType.CNAME:
+        return rdata.to_text().lower()
     return text_of(rdata) if dns.rdatatype.to_text(rdata.rdtype) in EXAMPLES else rdata.to_text()
 
 

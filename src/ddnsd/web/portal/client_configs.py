@@ -13,11 +13,19 @@ from urllib.parse import urlsplit
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from ddnsd.registry.rows import Host
 from ddnsd.web.portal import escaping
-from ddnsd.web.portal.client_programs import CATALOGUE, Entry
+from ddnsd.web.portal.client_programs import CATALOGUE, DNS_CATALOGUE, Entry
+from ddnsd.web.update_port import UpdatePort
 
 PLACEHOLDER = "SECRET"
 """Replaces the secret while only its owner knows it."""
+
+TSIG_PLACEHOLDER = "TSIG_SECRET"
+"""Replaces the TSIG secret."""
+
+ADDRESS_PLACEHOLDER = "ADDRESS"
+"""Replaces the address of the service, for programs that take no name."""
 
 SHIPPED = ("ddns-update", "ddns-update.service", "ddns-update.timer", "ddns-update-watch.service")
 """The updater's files, for download."""
@@ -77,6 +85,47 @@ class Target:
 
 
 @dataclass(frozen=True)
+class DnsTarget:
+    """A host of a zone, at the port for DNS UPDATE. `login` is a key's login; default: the host's name.
+
+    `secret` is that of the host or key, from which the TSIG secret follows. Raises ValueError for invalid values.
+    """
+
+    fqdn: str
+    zone: str
+    port: UpdatePort
+    secret: str | None = None
+    login: str = ""
+
+    def __post_init__(self) -> None:
+        texts = {"fqdn": self.fqdn, "zone": self.zone, "login": self.login or self.fqdn, "server": self.port.server}
+        if wrong := [name for name, text in texts.items() if not _LOGIN.fullmatch(text.replace(":", "."))]:
+            raise ValueError(f"not usable in a configuration: {', '.join(wrong)}")
+
+    @property
+    def key_name(self) -> str:
+        """The name of the TSIG key."""
+        return self.login or self.fqdn
+
+    @property
+    def names(self) -> dict[str, Any]:
+        """The variables of the templates."""
+        key = self.port.key(self.key_name, self.secret) if self.secret is not None else {}
+        return {
+            "fqdn": self.fqdn,
+            "zone": self.zone,
+            "label": self.fqdn.removesuffix(f".{self.zone}"),
+            "key_name": self.key_name,
+            "algorithm": self.port.algorithm,
+            "secret": key.get("secret", TSIG_PLACEHOLDER),
+            "server": self.port.server,
+            "address": self.port.address or ADDRESS_PLACEHOLDER,
+            "port": self.port.port,
+            "endpoint": self.port.endpoint,
+        }
+
+
+@dataclass(frozen=True)
 class Part:
     """One text: the name of its file, where to put it, and the language it is written in."""
 
@@ -107,9 +156,23 @@ def configurations(target: Target) -> list[Configuration]:
     return [_filled_in(entry, target.names) for entry in CATALOGUE]
 
 
+def dns_configurations(target: DnsTarget) -> list[Configuration]:
+    """Those for the port for DNS UPDATE."""
+    return [_filled_in(entry, target.names) for entry in DNS_CATALOGUE]
+
+
 def secret_configurations(fqdn: str, server: str, secret: str | None) -> list[Configuration]:
     """All configurations of a host, with its secret; an empty list if the secret is unknown."""
     return configurations(Target(fqdn, server, secret)) if secret else []
+
+
+def dns_configurations_of(
+    port: UpdatePort | None, host: Host, secret: str | None = None, login: str = ""
+) -> list[Configuration]:
+    """Those of a host whose domain takes updates by DNS; an empty list without a port for them."""
+    if port is None or not host.dns_updates or host.alias is not None:
+        return []
+    return dns_configurations(DnsTarget(host.fqdn, host.domain, port, secret, login))
 
 
 def configuration(target: Target, name: str) -> Configuration | None:

@@ -125,3 +125,43 @@ CATALOGUE: tuple[Entry, ...] = (
         ),
     ),
 )
+
+DNS_CATALOGUE: tuple[Entry, ...] = (
+    Entry(
+        "nsupdate",
+        N_("nsupdate"),
+        N_("DNS UPDATE, for example from cron. Debian's package is bind9-dnsutils."),
+        (
+            ("nsupdate.key", N_("/etc/ddns.key, readable only by its owner"), "conf"),
+            ("nsupdate.sh", N_("A script; its argument is the new address"), "sh"),
+        ),
+    ),
+    Entry(
+        "certbot",
+        N_("certbot"),
+        N_("A certificate for the host and names below it. Debian's packages: certbot, python3-certbot-dns-rfc2136."),
+        (
+            ("certbot.ini", N_("/etc/letsencrypt/ddns.ini, readable only by root"), "ini"),
+            ("certbot.sh", N_("In a terminal"), "sh"),
+        ),
+    ),
+    Entry(
+        "lego",
+        N_("lego"),
+        N_("A certificate for the host and the names below it. Enter your own e-mail address."),
+        (("lego.sh", N_("In a terminal"), "sh"),),
+    ),
+    Entry(
+        "cert-manager",
+        N_("cert-manager"),
+        N_("An issuer for Kubernetes. Enter your own e-mail address."),
+        (("cert-manager.yaml", N_("For kubectl apply"), "yaml"),),
+    ),
+    Entry(
+        "mikrotik-dns",
+        N_("MikroTik, by DNS"),
+        N_("Only if the service accepts hmac-md5 at port 53: RouterOS knows no other algorithm and no other port."),
+        (("mikrotik-dns.rsc", N_("In a terminal of the router"), "routeros"),),
+    ),
+)
+"""Programs that use the port for DNS UPDATE."""

@@ -48,6 +48,11 @@ def systemd(text: str) -> str:
     return _escaped(text.replace("%", "%%"), '"\\')
 
 
+def named(text: str) -> str:
+    """A string of BIND's configuration files."""
+    return _escaped(text, '"\\')
+
+
 def uci(text: str) -> str:
     """A value of OpenWrt's configuration files."""
     return "'" + text.replace("'", "'\\''") + "'"
@@ -73,5 +78,7 @@ def _escaped(text: str, special: str) -> str:
     return '"' + "".join(f"\\{c}" if c in special else c for c in text) + '"'
 
 
-FILTERS = {f.__name__: f for f in (shell, yaml, jinja_yaml, url, curl, inadyn, systemd, uci, routeros, hcl, packed)}
+FILTERS = {
+    f.__name__: f for f in (shell, yaml, jinja_yaml, url, curl, inadyn, systemd, named, uci, routeros, hcl, packed)
+}
 """The filters, by the names that templates use."""

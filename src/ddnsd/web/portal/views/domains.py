@@ -82,7 +82,7 @@ async def save(page: PageRequest) -> Response:
     """Change the domain to the values of the form."""
     domain = await access.get_domain(page, Action.EDIT)
     try:
-        columns = form_columns(page)
+        columns = form_columns(page) | {"dns_updates": page.checked("dns_updates")}
         if page.admin:
             columns |= {name: page.checked(name) for name in SWITCHES} | {"owner": page.text("owner")}
         await page.portal.domains.change(
@@ -133,12 +133,13 @@ def _form(page: PageRequest, domain: Domain, errors: dict[str, str]) -> Response
         "use": use_of(domain),
         "group": domain.group,
         "available": domain.available,
+        "dns_updates": domain.dns_updates,
         "comment": domain.comment,
         "ttl": domain.ttl,
         "owner": domain.owner,
     } | {name: getattr(domain, name) for name in SWITCHES}
     if errors:
-        checked = {name: page.checked(name) for name in ("available", *SWITCHES)}
+        checked = {name: page.checked(name) for name in ("available", "dns_updates", *SWITCHES)}
         values = {name: page.text(name) for name in values} | checked
     return page.render(
         "domains/edit.html",

@@ -14,7 +14,14 @@ from ddnsd.registry.rows import OwnedHost
 from ddnsd.registry.status import DnsState
 from ddnsd.registry.validation import Verb
 from ddnsd.web.portal import access, forms, show_once
-from ddnsd.web.portal.client_configs import PLACEHOLDER, Target, configurations, secret_configurations
+from ddnsd.web.portal.client_configs import (
+    PLACEHOLDER,
+    TSIG_PLACEHOLDER,
+    Target,
+    configurations,
+    dns_configurations_of,
+    secret_configurations,
+)
 from ddnsd.web.portal.paging import paginate
 from ddnsd.web.portal.presenters.charts import chart
 from ddnsd.web.portal.presenters.host_history import HistoryView
@@ -89,12 +96,14 @@ async def show_history(page: PageRequest) -> Response:
 async def show_configuration(page: PageRequest) -> Response:
     """Configurations of client programs, with a placeholder for the secret."""
     owned = await access.get_host(page, Action.EDIT)
+    by_dns = dns_configurations_of(page.portal.update_port, owned.host)
     return page.render(
         "host/configuration.html",
         owned=owned,
         host=owned.host,
-        configurations=configurations(Target(owned.host.fqdn, page.portal.base_url)),
+        configurations=[*configurations(Target(owned.host.fqdn, page.portal.base_url)), *by_dns],
         placeholder=PLACEHOLDER,
+        tsig_placeholder=TSIG_PLACEHOLDER if by_dns else None,
         opened=page.query.get("client", "curl"),
     )
 
@@ -172,14 +181,18 @@ async def show_secret(page: PageRequest) -> Response:
     """The new secret, once, with configurations of clients."""
     owned = await access.get_host(page, Action.ROTATE)
     created = await show_once.take_content(page)
-    secret = created["secret"] if created else None
+    secret, shown = created["secret"] if created else None, []
+    if secret is not None:
+        shown = secret_configurations(owned.host.fqdn, page.portal.base_url, secret)
+        shown += dns_configurations_of(page.portal.update_port, owned.host, secret)
     return page.render(
         "host/secret.html",
         owned=owned,
         host=owned.host,
         fqdn=owned.host.fqdn,
         secret=secret,
-        configurations=secret_configurations(owned.host.fqdn, page.portal.base_url, secret),
+        configurations=shown,
+        tsig=page.portal.tsig_key(owned.host.fqdn, secret).get("tsig") if secret else None,
         opened="curl",
     )
 

@@ -14,7 +14,7 @@ from ddnsd.registry.errors import Code, Invalid, InvalidAddress, Reason, Taken, 
 from ddnsd.registry.hosts import NewHost
 from ddnsd.registry.validation import TAKEN
 from ddnsd.web.portal import access, forms, show_once
-from ddnsd.web.portal.client_configs import secret_configurations
+from ddnsd.web.portal.client_configs import dns_configurations_of, secret_configurations
 from ddnsd.web.portal.request import PageRequest
 from ddnsd.web.portal.routing import get, post
 
@@ -43,8 +43,13 @@ async def show_created(page: PageRequest) -> Response:
     host = (await access.get_host(page, Action.ROTATE)).host
     fqdn, warnings = host.fqdn, page.explanations((await page.portal.host_lists.notices(host)).warnings)
     secret = created["secret"] if created else None
-    shown = secret_configurations(fqdn, page.portal.base_url, secret)
-    return page.render("hosts/created.html", fqdn=fqdn, secret=secret, configurations=shown, warnings=warnings)
+    shown, tsig = secret_configurations(fqdn, page.portal.base_url, secret), None
+    if secret is not None:
+        shown += dns_configurations_of(page.portal.update_port, host, secret)
+        tsig = page.portal.tsig_key(fqdn, secret).get("tsig")
+    return page.render(
+        "hosts/created.html", fqdn=fqdn, secret=secret, tsig=tsig, configurations=shown, warnings=warnings
+    )
 
 
 async def check(page: PageRequest) -> Response:

@@ -9,7 +9,7 @@ from ddnsd.auth import secrets
 from ddnsd.registry.errors import Invalid
 from ddnsd.registry.inputs import KeyInput
 from ddnsd.web.portal import forms, show_once
-from ddnsd.web.portal.client_configs import Target, configurations
+from ddnsd.web.portal.client_configs import Target, configurations, dns_configurations_of
 from ddnsd.web.portal.paging import paginate
 from ddnsd.web.portal.request import PageRequest
 from ddnsd.web.portal.routing import get, post
@@ -47,8 +47,14 @@ async def show_created(page: PageRequest) -> Response:
         return page.render("keys/made.html", secret=None)
     key, hosts = await page.portal.keys.get(page.caller, created["login"])
     target = Target(hosts[0].fqdn, page.portal.base_url, created["secret"], key.login)
+    by_dns = dns_configurations_of(page.portal.update_port, hosts[0], created["secret"], key.login)
     return page.render(
-        "keys/made.html", key=key, hosts=hosts, secret=created["secret"], configurations=configurations(target)
+        "keys/made.html",
+        key=key,
+        hosts=hosts,
+        secret=created["secret"],
+        tsig=page.portal.tsig_key(key.login, created["secret"]).get("tsig"),
+        configurations=[*configurations(target), *by_dns],
     )
 
 

@@ -80,6 +80,15 @@ options:
     description:
       - The policy with which the service's own BIND signs the zone. V(none) for none.
     type: str
+  gss_realm:
+    description:
+      - The Kerberos realm, in capitals, whose members write their own addresses at the service's own BIND.
+      - V(none) for none.
+    type: str
+  gss_hosts:
+    description:
+      - Whether hosts can be registered beside the members of O(gss_realm). Members can change hosts of the same name.
+    type: bool
 seealso:
   - module: fedcloud.ddns.ddns_domain_info
 """
@@ -127,6 +136,8 @@ domain:
     primary: 192.0.2.53:53
     key: null
     dnssec_policy: default
+    gss_realm: null
+    gss_hosts: false
   contains:
     name:
       description: Full name.
@@ -189,6 +200,16 @@ domain:
       type: str
       returned: always
       sample: default
+    gss_realm:
+      description: The Kerberos realm whose members write their own addresses at the service's own BIND.
+      type: str
+      returned: always
+      sample: null
+    gss_hosts:
+      description: Whether hosts can be registered beside those members.
+      type: bool
+      returned: always
+      sample: false
     own:
       description: Whether you own it.
       type: bool

@@ -53,6 +53,8 @@ domains:
       primary: 192.0.2.53:53
       key: null
       dnssec_policy: default
+      gss_realm: null
+      gss_hosts: false
   contains:
     name:
       description: Full name.
@@ -115,6 +117,16 @@ domains:
       type: str
       returned: always
       sample: default
+    gss_realm:
+      description: The Kerberos realm whose members write their own addresses at the service's own BIND.
+      type: str
+      returned: always
+      sample: null
+    gss_hosts:
+      description: Whether hosts can be registered beside those members.
+      type: bool
+      returned: always
+      sample: false
     own:
       description: Whether you own it.
       type: bool

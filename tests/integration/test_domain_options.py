@@ -108,16 +108,20 @@ def test_a_declared_zone_of_another_primary(tool: Tool, other: SecondBind, zone:
 
 def test_owner_and_policy_of_a_zone_of_the_service(tool: Tool, zone: str) -> None:
     tool.service.user(tool.stack)
-    declare(tool, zone, dnssec_policy="default")
+    options = {"dnssec_policy": "default", "gss_realm": "LAB.EXAMPLE.ORG", "gss_hosts": True}
+    declare(tool, zone, **options)
     tool.run("apply", "lab.yml", "--yes")
     imported = yaml.safe_load(tool.run("import", "--stack", tool.stack))
-    assert imported["domains"][zone] == {"dnssec_policy": "default"}
+    assert imported["domains"][zone] == options
     (tool.folder / "imported.yml").write_text(yaml.safe_dump(imported))
     assert "No changes" in tool.run("plan", "imported.yml")
-    declare(tool, zone, dnssec_policy="none", owner=tool.stack, dns_updates=False)
+    none = {"dnssec_policy": "none", "gss_realm": "none", "gss_hosts": False, "dns_updates": False}
+    declare(tool, zone, owner=tool.stack, **none)
     text = " ".join(tool.run("apply", "lab.yml", "--yes").split())
     assert f"owner admin → {tool.stack}" in text
     assert "dnssec_policy default → none" in text
+    assert "gss_realm LAB.EXAMPLE.ORG → none" in text
+    assert "gss_hosts true → false" in text
     assert "dns_updates" in text
     assert tool.service.get(f"/api/domains/{zone}", tool.service.admin_token).json()["dns_updates"] is False
     assert "No changes" in tool.run("plan", "lab.yml")
@@ -129,7 +133,7 @@ def test_owner_and_policy_of_a_zone_of_the_service(tool: Tool, zone: str) -> Non
 
 
 def test_what_is_not_valid_is_told_with_its_place(tool: Tool, zone: str) -> None:
-    bad = {"primary": "[x]", "key": {"path": "x"}, "dnssec_policy": "a b", "owner": ""}
+    bad = {"primary": "[x]", "key": {"path": "x"}, "dnssec_policy": "a b", "gss_realm": "lab.example", "owner": ""}
     declare(tool, zone, **bad)
     text = tool.run("validate", "lab.yml", code=1)
     for part in (
@@ -137,6 +141,7 @@ def test_what_is_not_valid_is_told_with_its_place(tool: Tool, zone: str) -> None
         "key.path: unknown key",
         "key: needs `file`",
         "dnssec_policy: 'a b'",
+        "gss_realm: 'lab.example'",
         "owner: ",
     ):
         assert f"domains.{zone}.{part}" in text

@@ -30,6 +30,8 @@ SPEC = (
             "primary": {"type": "str"},
             "key": {"type": "dict", "no_log": False, "options": {"file": {"type": "path", "required": True}}},
             "dnssec_policy": {"type": "str"},
+            "gss_realm": {"type": "str"},
+            "gss_hosts": {"type": "bool"},
         }
     )
 )
@@ -84,6 +86,8 @@ def _spec(params: Mapping[str, Any]) -> DomainSpec:
         "owner": names.user,
         "primary": names.endpoint,
         "dnssec_policy": names.dnssec_policy,
+        "gss_realm": names.gss_realm,
+        "gss_hosts": names.flag,
     }
     given = {option: parsed(option, parse) for option, parse in parsers.items() if params[option] is not None}
     name = parsed("name", names.domain_name)

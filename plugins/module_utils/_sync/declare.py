@@ -6,7 +6,7 @@
     stack: NAME, or {name, moved_from, protect, max_changes, gives}
     defaults: {domain, and every key of a host}
     domains: {NAME: {public, comment, ttl, group, available, dns_updates, owner, primary, key,
-                     dnssec_policy, adopt, adopt_from}}
+                     dnssec_policy, gss_realm, gss_hosts, adopt, adopt_from}}
     keys: {NAME: {hosts, secret}}
     hosts: {NAME: {ipv4, ipv6, alias, wildcard, comment, ttl, labels, protect, records, related, secret, moved_from,
             adopt, adopt_from, fqdn}}
@@ -32,8 +32,8 @@ host has these, and keeps others. The same is true of `related`.
 
 `protect` of a host or stack, and `gives` of a stack, are kept if they are not named.
 
-A domain is also declared in full, except `available`, `dns_updates`, `owner`, `primary`, `key` and `dnssec_policy`,
-which are kept if they are not named. All errors are reported at once.
+A domain is also declared in full, except `available`, `dns_updates`, `owner`, `primary`, `key`, `dnssec_policy`,
+`gss_realm` and `gss_hosts`, which are kept if they are not named. All errors are reported at once.
 """
 
 from __future__ import annotations
@@ -99,6 +99,8 @@ _DOMAIN: dict[str, Callable[[Any], Any]] = {
     "owner": names.user,
     "primary": names.endpoint,
     "dnssec_policy": names.dnssec_policy,
+    "gss_realm": names.gss_realm,
+    "gss_hosts": names.flag,
 }
 _KEY = "key"
 _DOMAIN_KEYS = (*_DOMAIN, _KEY)
@@ -106,7 +108,7 @@ _NOTHING: dict[str, Any] = {"wildcard": False, "comment": None, "ttl": None, "la
 _KEPT = ("protect",)
 """Fields of a host that are kept if they are not named."""
 _NO_DOMAIN_OPTIONS: dict[str, Any] = {"public": False, "comment": None, "ttl": None, "group": None, "adopt": False}
-_TOLD = (*_ADDRESSES, "alias", "available", "dns_updates", "records", "related")
+_TOLD = (*_ADDRESSES, "alias", "available", "dns_updates", "gss_hosts", "records", "related")
 """Fields for which null or an empty mapping is not the same as no value."""
 _COMPLETE = {"keeps_records": False, "keeps_related": False}
 _NAME = "{name}"
@@ -176,7 +178,7 @@ def _options(spec: HostSpec | DomainSpec | KeySpec) -> dict[str, Any]:
         value = getattr(spec, field.name)
         if field.name == "key_file" and value is not None:
             found["key"] = {FILE: value}
-        if field.name == "dnssec_policy" and value is None:
+        if field.name in ("dnssec_policy", "gss_realm") and value is None:
             value = NONE
         if isinstance(value, SecretSpec):
             value = value.kind if value.kind == NONE else value.as_data()

@@ -61,6 +61,8 @@ DOMAIN_FIELDS = (
     "primary",
     "key",
     "dnssec_policy",
+    "gss_realm",
+    "gss_hosts",
     "stack",
 )
 """Fields of a domain that a change may set, in the order in which they are shown."""
@@ -149,6 +151,8 @@ class DomainSpec:
     """Name, algorithm and fingerprint of the key in `key_file`, once it is read; see `tsig_files`."""
     key_file: str | None = None
     dnssec_policy: str | Sentinel | None = KEEP
+    gss_realm: str | Sentinel | None = KEEP
+    gss_hosts: bool | Sentinel = KEEP
     where: Location | None = field(default=None, compare=False)
 
 
@@ -229,6 +233,8 @@ class Domain:
     key: Mapping[str, str] | None = None
     """Name, algorithm and fingerprint, for administrators, of a zone that the service did not create."""
     dnssec_policy: str | None = None
+    gss_realm: str | None = None
+    gss_hosts: bool = False
     facts: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
 

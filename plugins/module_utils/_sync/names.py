@@ -355,6 +355,16 @@ def dnssec_policy(value: Any) -> str | None:
     return None if given.lower() == "none" else given
 
 
+def gss_realm(value: Any) -> str | None:
+    """The name of a Kerberos realm; None for `none`. Raises ValueError."""
+    given = text(value).strip()
+    if given == "none":
+        return None
+    if len(given) > 255 or not re.fullmatch(r"[A-Z0-9]([A-Z0-9-]*[A-Z0-9])?(\.[A-Z0-9]([A-Z0-9-]*[A-Z0-9])?)*", given):
+        raise ValueError(f"{given!r} is not a Kerberos realm; use capital letters, digits, - and .")
+    return given
+
+
 def server_url(value: Any) -> str:
     """The base URL of a server, without a trailing slash."""
     given = text(value).strip()

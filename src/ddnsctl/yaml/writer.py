@@ -116,6 +116,7 @@ def _lines(
 def _domain_options(domain: Domain) -> dict[str, Any]:
     values = {"public": domain.public, "comment": domain.comment, "ttl": domain.ttl, "group": domain.group}
     values |= {"primary": domain.primary if domain.key else None, "dnssec_policy": domain.dnssec_policy}
+    values |= {"gss_realm": domain.gss_realm, "gss_hosts": domain.gss_hosts}
     return {name: value for name, value in values.items() if value}
 
 

@@ -4,7 +4,7 @@
 `ROUTES` has all routes of the OpenAPI document, so a new one is tried here with all callers as soon as it has a rule.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import pytest
@@ -12,7 +12,8 @@ import requests
 from support.clients.dyndns import new_label
 from support.clients.rest_api import Api, Content, problem
 from support.clients.routes import READING, ROUTES, PathValues
-from support.servers.service import Service
+from support.ports import free_port
+from support.servers.service import Service, dev
 
 Route = tuple[str, str]
 
@@ -54,6 +55,7 @@ RULES: dict[str, dict[str, int]] = {
     "stack": {"foreign": 404, "owner": OK, "reader": OK, "host": OK, "domain": OK, "admin": 404, "area": 404},
     "lease": dict.fromkeys(("foreign", "owner", "reader", "host", "domain", "admin", "area"), OK),
     "key": {"foreign": 404, "owner": OK, "reader": OK, "host": OK, "domain": OK, "admin": 404, "area": 404},
+    "dhcp-key": {"foreign": 404, "owner": OK, "reader": OK, "host": 404, "domain": OK, "admin": OK, "area": OK},
 }
 
 for _statuses in RULES.values():
@@ -71,6 +73,7 @@ EXCEPTIONS: dict[tuple[str, Route], int] = {
     ("admin", ("DELETE", "/api/domain-requests/{id}")): 404,  # they decide on it, and only its user withdraws it
     ("area", ("DELETE", "/api/domain-requests/{id}")): 404,
     ("admin", ("DELETE", "/api/users/{name}/second-factor")): 404,  # new users have none
+    **{(caller, ("POST", "/api/dhcp-keys")): 422 for caller in ("foreign", "landlord", "host")},  # not their domain
 }
 
 for _caller in RULES["lease"].keys() - {"reader"}:  # none of them has the lease
@@ -137,6 +140,11 @@ class World:
             case "domain":
                 below = {"name": f"in-{new_label()}.{self.domain}", "owner": self.name}
                 return PathValues(fqdn, domain=self.admin.post("/domains", below)["name"])
+            case "dhcp-key":
+                below = {"name": f"in-{new_label()}.{self.domain}", "owner": self.name}
+                domain = self.admin.post("/domains", below)["name"]
+                name = self.owner.post("/dhcp-keys", {"name": new_label(), "domains": [domain]})["name"]
+                return PathValues(fqdn, domain=domain, dhcp_key=name)
             case "request" | "service":
                 for open_one in self.owner.items("/domain-requests"):
                     self.owner.call("DELETE", f"/domain-requests/{open_one['id']}")
@@ -159,6 +167,7 @@ class World:
             ("POST", "/api/hosts"): {"fqdn": name},
             ("POST", "/api/changes"): {"changes": [{"action": "create", "fqdn": name}]},
             ("POST", "/api/keys"): {"name": "k", "hosts": [name if own is not None and own.ok else place.fqdn]},
+            ("POST", "/api/dhcp-keys"): {"name": new_label(), "domains": [place.domain]},
             ("POST", "/api/tokens"): {"name": new_label(), "scopes": ["read"]},
             ("POST", "/api/domain-requests"): {"name": f"{new_label()}.{self.domain}", "reason": "x"},
             ("POST", "/api/domains"): {"name": f"{new_label()}.example.org"},
@@ -167,6 +176,16 @@ class World:
             ("PUT", "/api/quotas"): {"group": new_label(), "quota": "keys_per_user", "limit": 1},
         }
         return bodies.get(route, ROUTES[route][1])
+
+
+@pytest.fixture(scope="module")
+def service(
+    store_settings: Callable[[], dict[str, str]], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
+    """With a port for DNS UPDATE, which DHCP keys need."""
+    given = {"quarantine_addresses": "192.0.2.66,2001:db8::66", "update_listen": f"127.0.0.1:{free_port()}"}
+    with dev(tmp_path_factory.mktemp("callers"), **given, **store_settings()) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
@@ -226,7 +245,8 @@ def test_a_route_with_a_caller(world: World, route: Route, caller: str) -> None:
     answer = call(world, caller, route, world.place(route, status))
     if status != OK:
         kind = {422: "urn:ddns:rule", 409: "urn:ddns:lease-lost"}.get(status, "about:blank")
-        problem(answer, status, kind, {"confirm"} if status == 422 else None)
+        field = "domains" if route == ("POST", "/api/dhcp-keys") else "confirm"
+        problem(answer, status, kind, {field} if status == 422 else None)
         return
     assert answer.ok, answer.text
     if route == ("POST", "/api/changes"):

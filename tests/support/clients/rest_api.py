@@ -13,7 +13,7 @@ from support.servers.service import Service
 Content = dict[str, Any]
 
 
-SHOWN_ONCE = ("secret", "token", "algorithm", "configurations")
+SHOWN_ONCE = ("secret", "token", "tsig", "algorithm", "configurations")
 """Fields that only the answer to a creation has."""
 
 

@@ -199,3 +199,13 @@ def test_a_secret_that_a_configuration_cannot_hold(runner: ModuleType) -> None:
     name.secret_text = "it's"
     with pytest.raises(runner.updater.Refused, match="does not support these characters in a secret"):
         runner.ddclient_config(name, {"ipv4": "192.0.2.1"}, (3, 10))
+
+
+def test_an_answer_that_inadyn_does_not_show(runner: ModuleType, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As 2.11 does: somebody has to know whether the service refuses the secret, or something on the way to it."""
+    said = "Fatal error in DDNS server response: Authentication failure\nError code 50: Authentication failure\n"
+    monkeypatch.setattr(runner, "execute", lambda *_, **__: (50, said))
+    name = runner.updater.Name(host.fqdn, {"server": f"http://{host.server}"})
+    name.secret_text = "wrong"
+    with pytest.raises(runner.updater.Refused, match="badauth"):
+        runner.inadyn(name, {"ipv4": "192.0.2.1"})

@@ -11,6 +11,8 @@ import pytest
 import yaml
 from support.ansible.playbooks import Ansible
 
+pytestmark = pytest.mark.long
+
 ROLES = Path(__file__).parents[3] / "roles"
 
 REGISTERED = {

@@ -217,6 +217,7 @@ def killed(service: Service, urls: tuple[str, str], after: str, pause: float = 0
     yield
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("pause", [0.0, 0.3, 0.8])
 def test_killed_in_the_middle(service: Service, urls: tuple[str, str], postgres_server: str, pause: float) -> None:
     (client, *_) = new_clients(service)
@@ -230,6 +231,7 @@ def test_killed_in_the_middle(service: Service, urls: tuple[str, str], postgres_
     wait_until(lambda: client.update("192.0.2.40") == "nochg 192.0.2.40", 10, "settled")
 
 
+@pytest.mark.long
 def test_killed_at_the_end(service: Service, urls: tuple[str, str]) -> None:
     (client, *_) = new_clients(service)
     with killed(service, urls, "waiting until no service uses"):
@@ -239,6 +241,7 @@ def test_killed_at_the_end(service: Service, urls: tuple[str, str]) -> None:
     assert client.update("192.0.2.50") == "good 192.0.2.50"
 
 
+@pytest.mark.long
 def test_wrong_databases(
     service: Service, urls: tuple[str, str], new_database: Callable[[], str], tmp_path: Path
 ) -> None:

@@ -18,7 +18,8 @@ def test_life(machines: Make) -> None:
         shown = scenario.up("a", "b")
         assert [machine["running"] for machine in shown["machines"].values()] == [True, True]
         assert scenario.ssh("a", "hostname; systemctl is-system-running").split() == ["a", "running"]
-        assert scenario.ssh("a", "ssh-keyscan b 2>/dev/null | grep -v '^#' | cut -d' ' -f2 | sort -u") == "ssh-ed25519\n"
+        keys = "ssh-keyscan b 2>/dev/null | grep -v '^#' | cut -d' ' -f2 | sort -u"
+        assert scenario.ssh("a", keys) == "ssh-ed25519\n"
     assert "Network is unreachable" in scenario.ssh("a", "echo 2>&1 >/dev/tcp/198.51.100.1/53", check=False)
     assert scenario.ssh("a", "getent hosts example.org", check=False) == ""
     identities = [scenario.ssh(host, "cat /etc/machine-id /etc/ssh/ssh_host_*.pub") for host in ("a", "b")]

@@ -241,7 +241,6 @@ def test_killed_at_the_end(service: Service, urls: tuple[str, str]) -> None:
     assert client.update("192.0.2.50") == "good 192.0.2.50"
 
 
-@pytest.mark.long
 def test_wrong_databases(
     service: Service, urls: tuple[str, str], new_database: Callable[[], str], tmp_path: Path
 ) -> None:

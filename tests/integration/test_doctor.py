@@ -219,7 +219,6 @@ SIZE, FAILED, LAST = (
 )
 
 
-@pytest.mark.long
 def test_backups_that_fail_or_are_old(tmp_path: Path) -> None:
     report = tmp_path / "report.json"
 
@@ -281,7 +280,6 @@ def faked(offset: str) -> dict[str, str]:
     }
 
 
-@pytest.mark.long
 def test_a_clock_that_is_wrong(tmp_path: Path) -> None:
     with second_bind(tmp_path / "bind") as bind, dev(tmp_path / "service") as service:
         said = Said(service)
@@ -311,7 +309,6 @@ def test_a_service_with_a_wrong_clock(tmp_path: Path, new_database: Callable[[],
         assert "Set the wrong one by NTP" in told
 
 
-@pytest.mark.long
 def test_an_empty_database_beside_a_zone_full_of_hosts(tmp_path: Path) -> None:
     with dev(tmp_path / "service") as service:
         said = Said(service)
@@ -349,7 +346,6 @@ def test_hosts_that_are_held_back(tmp_path: Path) -> None:
             assert "`ddnsd queue list` shows them" in said.health(service.admin_token)[1]["zones"][service.domain]
 
 
-@pytest.mark.long
 def test_a_change_that_waits_is_seen_by_its_age(tmp_path: Path) -> None:
     with second_bind(tmp_path / "bind") as bind, dev(tmp_path / "service", dns_deadline="1") as service:
         said = Said(service)

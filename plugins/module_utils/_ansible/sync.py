@@ -109,7 +109,7 @@ class _Run(NamedTuple):
     declaration: Declaration
     server: Server
     folder: str | None
-    journal: journal.Options
+    options: journal.Options
     earlier: journal.Earlier | None
 
 
@@ -164,7 +164,7 @@ def _run(run: _Run, waited: Sequence[str]) -> dict[str, Any]:
     replaced = _replaced(run, plan)
     outcome = None
     if not task.check and plan.changes:
-        outcome = _applied(plan, server, secret_writer, run.journal)
+        outcome = _applied(plan, server, secret_writer, run.options)
     before = _resumed(run.earlier)
     result: dict[str, Any] = {
         "changed": _changed(plan.changes, outcome) or before["changed"],
@@ -186,7 +186,7 @@ def _run(run: _Run, waited: Sequence[str]) -> dict[str, Any]:
         result["warnings"] += [*_dropped(run.earlier.secrets.dropped), *_of_server(run.earlier.outcome)]
         secrets = {**run.earlier.secrets.returned, **secrets}
     if outcome is not None and outcome.failed:
-        raise Failed(_text(outcome, len(secrets) + len(secret_writer.dropped), run.journal.path), result)
+        raise Failed(_text(outcome, len(secrets) + len(secret_writer.dropped), run.options.path), result)
     return {**result, "secrets": secrets} if secret_writer.returns else result
 
 
@@ -212,7 +212,7 @@ def _replaced(run: _Run, plan: Plan) -> list[str]:
     if run.earlier is None:
         return []
     try:
-        return journal.replaced(run.earlier, run.journal, run.declaration.hosts, plan)
+        return journal.replaced(run.earlier, run.options, run.declaration.hosts, plan)
     except SyncError as error:
         outcome = run.earlier.outcome
         reasons = [f"{result.change.name}: {result.error}" for result in outcome.failed[:NAMED]] if outcome else []

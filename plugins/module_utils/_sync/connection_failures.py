@@ -41,7 +41,7 @@ def unreachable(url: str, error: object, options: OptionNames) -> Unreachable:
     proxy = proxy_for(url)
     if proxy and not isinstance(error, ssl.SSLError):
         shown, why = proxy.rpartition("@")[2], reason(error)
-        _, refused, status = why.partition(TUNNEL)
+        refused, status = why.partition(TUNNEL)[1:]
         failed = f"refuses a connection to {url}: {status}" if refused else f"for {url} does not answer: {why}"
         return Unreachable(
             f"the proxy {shown} {failed}. Check HTTPS_PROXY and HTTP_PROXY, or name the service in NO_PROXY."

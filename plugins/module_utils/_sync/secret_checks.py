@@ -74,7 +74,8 @@ def broken(declaration: Declaration, registered: Container[str], server: Server,
 
 
 def _content(spec: HostSpec, read: Read) -> str | Broken:
-    assert spec.secret is not None
+    if spec.secret is None:
+        raise ValueError(f"{spec.fqdn} declares no secret")
     try:
         return read(spec.secret) or Broken(spec, f"{spec.secret} is missing or empty")
     except (OSError, SyncError) as error:

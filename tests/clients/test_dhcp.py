@@ -266,10 +266,17 @@ def test_dnsmasq_calls_the_script(service: Service, networks: tuple[str, str], t
     program = shutil.which("dnsmasq", path="/usr/sbin:/usr/bin")
     assert program, "dnsmasq is not installed (apt-get install dnsmasq-base)"
     options = [
-        "--keep-in-foreground", "--conf-file=/dev/null", "--port=0", "--interface=lan0", "--user=root",
-        "--dhcp-range=10.77.2.60,10.77.2.60,600", f"--dhcp-leasefile={tmp_path / 'leases'}",
-        f"--pid-file={tmp_path / 'pid'}", f"--dhcp-script={script}", "--dhcp-authoritative",
-    ]  # fmt: skip
+        "--keep-in-foreground",
+        "--conf-file=/dev/null",
+        "--port=0",
+        "--interface=lan0",
+        "--user=root",
+        "--dhcp-range=10.77.2.60,10.77.2.60,600",
+        f"--dhcp-leasefile={tmp_path / 'leases'}",
+        f"--pid-file={tmp_path / 'pid'}",
+        f"--dhcp-script={script}",
+        "--dhcp-authoritative",
+    ]
     running = subprocess.Popen(["ip", "netns", "exec", server, program, *options])
     try:
         dhclient(client, tmp_path, "camera")

@@ -231,6 +231,16 @@ def test_owners_have_the_keys_of_their_domains(service: Service) -> None:
     assert ("dhcp-key.add", "house-1") in events
 
 
+def test_a_limited_token_makes_keys_of_its_domains(service: Service) -> None:
+    admin = Api(service, service.admin_token)
+    for token, limit in {"far": {"domains": ["far.example.net"]}, "hosts": {"hosts": ["*"]}}.items():
+        limited = Api(service, admin.post("/tokens", {"name": token, **limit})["token"])
+        refused = limited.call("POST", "/dhcp-keys", {"name": "limited", "domains": [service.domain]})
+        problem(refused, 422, "urn:ddns:rule", {"domains"})
+    inside = Api(service, admin.post("/tokens", {"name": "inside", "domains": [service.domain]})["token"])
+    assert inside.call("POST", "/dhcp-keys", {"name": "limited", "domains": [service.domain]}).status_code == 201
+
+
 def test_a_key_ends_with_its_domains(service: Service) -> None:
     service.cli("domain", "add", "short.example.net", "--owner", "admin")
     service.cli("dhcp-key", "add", "short", "--domain", "short.example.net")

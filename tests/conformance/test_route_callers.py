@@ -162,12 +162,13 @@ class World:
         """A body that is right for the caller."""
         name = {"foreign": f"{new_label()}.{self.service.domain}"}.get(caller, self.new_name())
         own = self.callers[caller]("POST", "/hosts", {"fqdn": name}) if route == ("POST", "/api/keys") else None
+        domain = self.made("domain").domain if route == ("POST", "/api/dhcp-keys") else ""
         bodies: dict[Route, Content] = {
             ("PATCH", "/api/hosts/{fqdn}"): {"abuse_blocked": True} if caller == "landlord" else {"comment": "x"},
             ("POST", "/api/hosts"): {"fqdn": name},
             ("POST", "/api/changes"): {"changes": [{"action": "create", "fqdn": name}]},
             ("POST", "/api/keys"): {"name": "k", "hosts": [name if own is not None and own.ok else place.fqdn]},
-            ("POST", "/api/dhcp-keys"): {"name": new_label(), "domains": [place.domain]},
+            ("POST", "/api/dhcp-keys"): {"name": new_label(), "domains": [domain]},
             ("POST", "/api/tokens"): {"name": new_label(), "scopes": ["read"]},
             ("POST", "/api/domain-requests"): {"name": f"{new_label()}.{self.domain}", "reason": "x"},
             ("POST", "/api/domains"): {"name": f"{new_label()}.example.org"},

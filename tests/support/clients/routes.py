@@ -72,7 +72,7 @@ ROUTES: dict[tuple[str, str], tuple[str, Content | None]] = {
     ("PATCH", "/api/keys/{login}"): ("key", {"name": "k"}),
     ("DELETE", "/api/keys/{login}"): ("key", None),
     ("GET", "/api/dhcp-keys"): ("list", None),
-    ("POST", "/api/dhcp-keys"): ("dhcp-key", {}),
+    ("POST", "/api/dhcp-keys"): ("new", {}),
     ("GET", "/api/dhcp-keys/{name}"): ("dhcp-key", None),
     ("DELETE", "/api/dhcp-keys/{name}"): ("dhcp-key", None),
     ("GET", "/api/stacks"): ("list", None),

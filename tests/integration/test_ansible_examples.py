@@ -119,19 +119,11 @@ def secrets_of(results: list[Result]) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize(
-    "module",
-    [
-        "ddns_host",
-        "ddns_domain",
-        "ddns_key",
-        "ddns_record",
-        "ddns_secret",
-        "ddns_sync",
-        "ddns_token",
-        "ddns_user",
-    ],
-)
+OFTEN = ("ddns_host", "ddns_record", "ddns_sync")
+SELDOM = ("ddns_domain", "ddns_key", "ddns_secret", "ddns_token", "ddns_user")
+
+
+@pytest.mark.parametrize("module", [*OFTEN, *(pytest.param(name, marks=pytest.mark.long) for name in SELDOM)])
 def test_each_changes_something_and_then_nothing_alike_in_both_ways(ansible: Ansible, module: str) -> None:
     (ansible.folder / "files").mkdir()
     (ansible.folder / "files" / "hosts.yml").write_text(HOSTS)

@@ -21,6 +21,8 @@ from support.servers.postgres import Server, create_database, programs, running
 from support.servers.service import Service, beside, dev
 from support.servers.tcp_proxy import TcpProxy
 
+pytestmark = pytest.mark.long
+
 DATABASE = "chaos"
 OURS, LAB, FAR = "dyn.example.org", "lab.example.org", "far.example.org"
 FAULT_SECONDS = 4.0

@@ -176,6 +176,7 @@ def test_there_and_back(service: Service, urls: tuple[str, str], tmp_path: Path)
     assert f"moved to {target.replace('ddnsd@', '')}" in refusal(service, source, back)
 
 
+@pytest.mark.long
 def test_unfrozen_while_the_service_runs(service: Service, urls: tuple[str, str]) -> None:
     (client, *_) = new_clients(service)
     copied(service, *urls)
@@ -241,6 +242,7 @@ def test_killed_at_the_end(service: Service, urls: tuple[str, str]) -> None:
     assert client.update("192.0.2.50") == "good 192.0.2.50"
 
 
+@pytest.mark.long
 def test_wrong_databases(
     service: Service, urls: tuple[str, str], new_database: Callable[[], str], tmp_path: Path
 ) -> None:

@@ -280,6 +280,7 @@ def faked(offset: str) -> dict[str, str]:
     }
 
 
+@pytest.mark.long
 def test_a_clock_that_is_wrong(tmp_path: Path) -> None:
     with second_bind(tmp_path / "bind") as bind, dev(tmp_path / "service") as service:
         said = Said(service)

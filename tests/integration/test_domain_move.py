@@ -341,6 +341,7 @@ def test_no_key_is_shown(service: Service, binds: Binds) -> None:
         assert primary.key(ZONE).secret not in said
 
 
+@pytest.mark.long
 def test_another_node_continues(tmp_path: Path, new_database: Callable[[], str], binds: Binds) -> None:
     """The node that owns the zone is killed midway; nothing is called current that the new primary does not hold."""
     old, new = binds

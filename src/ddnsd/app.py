@@ -50,6 +50,8 @@ from ddnsd.heartbeat import Heartbeat
 from ddnsd.registry import dhcp_configs
 from ddnsd.registry.abuse_reports import AbuseReports
 from ddnsd.registry.account_export import AccountExport
+from ddnsd.registry.challenges import SECONDS as CHALLENGE_SECONDS
+from ddnsd.registry.challenges import Challenges
 from ddnsd.registry.changes import Changes
 from ddnsd.registry.credentials import Keys, Tokens
 from ddnsd.registry.dhcp_keys import DhcpKeys
@@ -97,6 +99,7 @@ from ddnsd.web.connection_limits import Sources
 from ddnsd.web.context import Services
 from ddnsd.web.dnsupdate.door import UpdateDoor
 from ddnsd.web.dnsupdate.server import DnsServer
+from ddnsd.web.dyndns.acme_clients import AcmeClientViews
 from ddnsd.web.dyndns.agents import Agents
 from ddnsd.web.dyndns.duckdns import DuckDnsView
 from ddnsd.web.dyndns.dyndns2 import Dyndns2Views
@@ -212,6 +215,8 @@ class Service:
             self.fronts,
             loopback_peers=settings.allow_loopback_peers,
         )
+        self.challenges = challenges = Challenges(self.store, rrsets)
+        acme_clients = AcmeClientViews(signin, access, challenges, agents)
         host_lists = HostLists(self.store, self.writer, self.contacts)
         egi = EgiApi(
             signin,
@@ -283,7 +288,7 @@ class Service:
             metrics_zones=settings.metrics_zones,
             embedded=embedded,
         )
-        routes = _routes(dyndns2, duckdns, freedns, egi, probes)
+        routes = _routes(dyndns2, duckdns, freedns, acme_clients, egi, probes)
         portal = Portal(
             **vars(services),
             base_url=settings.base_url,
@@ -407,6 +412,7 @@ class Service:
             (CHECK_SECONDS, self.checks.look_slowly, "checks of certificate and DNSSEC"),
             (MIRROR_SECONDS, self.mirrors.look, "second primaries"),
             (TSIG_SECONDS, self.tsig.write, "TSIG secrets"),
+            (CHALLENGE_SECONDS, self.challenges.remove_ended, "ACME challenges"),
         ):
             heartbeat = self._heartbeats[what] = Heartbeat(STUCK_SECONDS)
             self._tasks[what] = asyncio.create_task(_repeat(seconds, work, what, heartbeat))
@@ -521,13 +527,22 @@ def _portal(portal: Portal) -> dict[str, Application]:
 
 
 def _routes(
-    dyndns2: Dyndns2Views, duckdns: DuckDnsView, freedns: FreeDnsView, egi: EgiApi, probes: Probes
+    dyndns2: Dyndns2Views,
+    duckdns: DuckDnsView,
+    freedns: FreeDnsView,
+    acme_clients: AcmeClientViews,
+    egi: EgiApi,
+    probes: Probes,
 ) -> dict[str, Handler]:
     updates = ("/nic/update", "/v3/update", "/dyndns/update")
     return dict.fromkeys(updates, dyndns2.update) | {
         "/update": duckdns.update,
         QUERY_PATH: freedns.update,
         TOKEN_PATH: freedns.update,
+        "/acme/present": acme_clients.present,
+        "/acme/cleanup": acme_clients.cleanup,
+        "/acme-dns/update": acme_clients.update,
+        "/acme-dns/register": acme_clients.register,
         "/nic/delete": dyndns2.delete,
         "/myip": dyndns2.myip,
         "/nic/domains": egi.domains,

@@ -1,13 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Programs that change records by DNS UPDATE, as their own documentation configures them."""
 
-import os
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.clients.acme_programs import names_in, run, with_options
 from support.clients.dns_update import Client
 from support.ports import free_port
 from support.servers.pebble import Pebble, pebble
@@ -35,14 +33,6 @@ def client(service: Service, name: str) -> Client:
     return Client(service, fqdn, service.register(fqdn, ip="192.0.2.41"))
 
 
-def run(command: list[str | Path], **environment: str) -> str:
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=120, env={**os.environ, **environment}, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout + done.stderr
-
-
 def printed(host: Client, name: str) -> list[str]:
     """The texts of a configuration, as the portal prints them for the host."""
     port = UpdatePort.of([f"127.0.0.1:{host.port}"], ["hmac-sha256"], "ddns.example.org")
@@ -50,15 +40,6 @@ def printed(host: Client, name: str) -> list[str]:
     target = DnsTarget(host.key_name, host.service.domain, port, host.secret)
     (found,) = [one for one in dns_configurations(target) if one.name == name]
     return [part.text for part in found.parts]
-
-
-def program(folder: Path, name: str, options: str) -> str:
-    """A PATH on which the program has more options, for the authority of the test."""
-    folder.mkdir()
-    real = shutil.which(name, path="/usr/bin:/usr/local/bin") or name
-    (folder / name).write_text(f'#!/bin/sh\nexec {real} {options} "$@"\n')
-    (folder / name).chmod(0o755)
-    return f"{folder}:{os.environ['PATH']}"
 
 
 def test_nsupdate_in_a_script_of_cron(service: Service, tmp_path: Path) -> None:
@@ -88,7 +69,7 @@ def test_certbot(service: Service, authority: Pebble, tmp_path: Path) -> None:
     credentials.chmod(0o600)
     folders = " ".join(f"--{name}-dir {tmp_path / name}" for name in ("config", "work", "logs"))
     options = "--non-interactive --agree-tos --register-unsafely-without-email --dns-rfc2136-propagation-seconds=1"
-    path = program(tmp_path / "bin", "certbot", f"{options} {folders} --server {authority.directory}")
+    path = with_options(tmp_path / "bin", "certbot", f"{options} {folders} --server {authority.directory}")
     text = command.replace("/etc/letsencrypt/ddns.ini", str(credentials))
     run(["sh", "-c", text], PATH=path, REQUESTS_CA_BUNDLE=str(authority.front))
     assert names_in(tmp_path / "config" / "live" / host.key_name / "cert.pem") == names_for(host)
@@ -102,7 +83,7 @@ def test_lego(service: Service, authority: Pebble, tmp_path: Path) -> None:
     options += f" --dns.resolvers 127.0.0.1:{host.port} --dns.disable-cp"
     run(
         ["sh", "-c", command],
-        PATH=program(tmp_path / "bin", "lego", options),
+        PATH=with_options(tmp_path / "bin", "lego", options),
         LEGO_CA_CERTIFICATES=str(authority.front),
         RFC2136_SEQUENCE_INTERVAL="1",
         RFC2136_POLLING_INTERVAL="1",
@@ -113,8 +94,3 @@ def test_lego(service: Service, authority: Pebble, tmp_path: Path) -> None:
 
 def names_for(host: Client) -> set[str]:
     return {host.key_name, f"*.{host.key_name}"}
-
-
-def names_in(certificate: Path) -> set[str]:
-    shown = run(["openssl", "x509", "-in", certificate, "-noout", "-ext", "subjectAltName"])
-    return {part.strip().removeprefix("DNS:") for part in shown.splitlines()[1].split(",")}

@@ -45,6 +45,7 @@ EXPORTED = {
 LEFT_OUT = {
     "accepted_updates": "signatures of messages, for minutes",
     "abuse_reports": "they are about the reporter",
+    "acme_challenges": "random values, for an hour, which are also records",
     "answers": "for a day, without values that are not in the hosts",
     "dhcp_key_domains": "they belong to domains",
     "dhcp_keys": "they belong to domains",

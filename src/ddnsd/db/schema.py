@@ -493,6 +493,16 @@ enrolments = Table(
     _flag("used", False),
 )
 
+# Values of TXT records at `_acme-challenge` below hosts that ACME clients have left there, until they remove them.
+acme_challenges = Table(
+    "acme_challenges",
+    metadata,
+    Column("host_id", Id, ForeignKey("hosts.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column("value", String(255), primary_key=True),
+    Column("created", BigInteger, nullable=False),
+    Column("expires", BigInteger, nullable=False, index=True),
+)
+
 # Names and RRsets to remove from the zone. Finished removals are kept, because a name server that is restored from an
 # older journal brings the records back.
 removals = Table(

@@ -120,6 +120,7 @@ class Code(Enum):
     )
     PREFIX_NOT_APEX = "%(rtype)s records are possible only at the host's own name: @."
     VALUE_COUNT = "Enter 1 to %(limit)s values."
+    CHALLENGE_INVALID = "The value of an ACME challenge has 1 to 255 letters, digits, hyphens and underscores."
     VALUE_TOO_LONG = "A value has at most %(limit)s characters."
     VALUE_RELATIVE = "%(name)s is not a full name. End it with a dot: %(name)s."
     VALUE_STRING_TOO_LONG = (

@@ -49,6 +49,7 @@ class Request(NamedTuple):
 
     `params` has the fields of the form, then those of the query; the first field of each name counts. `agent` is the
     User-Agent, "" when absent. `peer` is the client's address as text; None if it is unknown, and `fault` says why.
+    `body` is that of a POST, of any type.
     """
 
     path: str
@@ -58,6 +59,7 @@ class Request(NamedTuple):
     peer: str | None
     tls: bool
     fault: Fault | None = None
+    body: bytes = b""
 
     def header(self, name: str) -> str:
         """The value of a header; "" when absent."""
@@ -180,15 +182,16 @@ class Dispatcher:
         if scope["method"] not in METHODS:
             return text_reply(405, "method not allowed", (b"allow", b"GET, POST"))
         try:
-            params = _params(scope["query_string"])
+            params, body = _params(scope["query_string"]), b""
             if scope["method"] == "POST":
-                body = await _body(receive)
-                if body is None or body.count(b"&") >= FIELDS:
+                read = await _body(receive)
+                if read is None or read.count(b"&") >= FIELDS:
                     return text_reply(413, "too much")
+                body = read
                 if body and not _is_readable(scope):
                     return text_reply(400, "send the form as application/x-www-form-urlencoded, not compressed")
                 params = params | _form(scope, body)
-            return await handler(self._request(scope, path, params))
+            return await handler(self._request(scope, path, params, body))
         except Disconnected:
             raise
         except Exception:
@@ -196,10 +199,10 @@ class Dispatcher:
             log.exception("unexpected error", path=path if path in self._routes else _above(path))
             return text_reply(503, "911")
 
-    def _request(self, scope: Scope, path: str, params: dict[str, str]) -> Request:
+    def _request(self, scope: Scope, path: str, params: dict[str, str], body: bytes) -> Request:
         headers = _headers(scope)
         agent = headers.get(b"user-agent", b"").decode("latin-1")
-        return Request(path, params, headers, agent, *self._origins.of(scope, headers))
+        return Request(path, params, headers, agent, *self._origins.of(scope, headers), body)
 
 
 def _normal(path: str) -> str:

@@ -23,6 +23,7 @@ HANDLERS = {
         ("/nic/domains", "/nic/hosts", "/nic/register", "/nic/unregister", "/nic/generate_secret"), "management"
     ),
     **dict.fromkeys(("/healthz", "/readyz", "/healthz/dns", "/metrics"), "health"),
+    **dict.fromkeys(("/acme/present", "/acme/cleanup", "/acme-dns/update", "/acme-dns/register"), "acme"),
     "/myip": "myip",
 }
 """The handlers of fixed paths, as metrics name them."""

@@ -34,6 +34,7 @@ from ddnsd.web.portal.client_programs import CATALOGUE, DNS_CATALOGUE, FIELDS
 from ddnsd.web.update_port import UpdatePort
 
 FQDN, SERVER, SECRET = "vm-7.dyn.example.org", "https://ddns.example.org", "s3cret-of_the.host"
+WITHOUT_URL = ("cloud-init", "systemd", "opnsense", "ansible", "lego-http", "acme-dns")
 HOSTILE = """a'b"c\\d$e%f${HOME} #g %h {{ 7*7 }} `id` $(id) &;|<>!*?~:/@\\"""
 SECRETS = st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1, max_size=60)
 
@@ -52,7 +53,7 @@ def test_every_text_has_the_host_and_nothing_left_open(server: str) -> None:
         whole = "".join(part.text for part in found.parts)
         assert FQDN in whole, found.name
         assert "//nic" not in whole, found.name
-        assert ("nic/update" in whole) or (found.name in ("cloud-init", "systemd", "opnsense", "ansible")), found.name
+        assert ("nic/update" in whole) or (found.name in WITHOUT_URL), found.name
         assert SECRET in whole, found.name
         assert all(part.text.endswith("\n") and "\n\n\n" not in part.text for part in found.parts), found.name
 
@@ -70,7 +71,7 @@ def test_without_a_secret_a_placeholder_stands_there() -> None:
 
 
 def test_a_keys_login_is_used_for_its_hosts() -> None:
-    for name in ("curl", "ddclient-3", "inadyn", "fritzbox", "home-assistant", "terraform"):
+    for name in ("curl", "ddclient-3", "inadyn", "fritzbox", "home-assistant", "terraform", "lego-http", "acme-dns"):
         assert "k-abc123" in text(name, login="k-abc123")
 
 
@@ -178,6 +179,8 @@ READERS: dict[str, tuple[int, Callable[[str], str]]] = {
     "mikrotik": (0, lambda t: backslashed(found(r"password=(.*) output=none$", t))),
     "home-assistant": (1, lambda t: str(loaded(t)["ddns_secret"])),
     "ansible": (0, lambda t: str(loaded(t)[0]["vars"]["ddns_client_names"][0]["secret"])),
+    "lego-http": (0, lambda t: shlex.split(found(r"HTTPREQ_PASSWORD=(.*)$", t))[0]),
+    "acme-dns": (0, lambda t: str(json.loads(t)[FQDN]["password"])),
     "terraform": (1, lambda t: hcl_string(found(r"^ddns_secret = (.*)$", t))),
 }
 

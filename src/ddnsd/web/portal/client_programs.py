@@ -124,6 +124,22 @@ CATALOGUE: tuple[Entry, ...] = (
             ("terraform.tfvars", N_("ddns.auto.tfvars, not in version control"), "hcl"),
         ),
     ),
+    Entry(
+        "lego-http",
+        N_("lego, by HTTP"),
+        N_("A certificate for the host and the names below it. Enter your own e-mail address. Also for Traefik."),
+        (("lego-http.sh", N_("In a terminal"), "sh"),),
+    ),
+    Entry(
+        "acme-dns",
+        N_("Clients of acme-dns"),
+        N_("A certificate for the host and the names below it, for example by certbot with certbot-dns-acmedns."),
+        (
+            ("acmedns.json", N_("/etc/letsencrypt/acmedns.json, readable only by root"), "json"),
+            ("acmedns.ini", N_("/etc/letsencrypt/acmedns.ini"), "ini"),
+            ("acmedns.sh", N_("In a terminal"), "sh"),
+        ),
+    ),
 )
 
 DNS_CATALOGUE: tuple[Entry, ...] = (

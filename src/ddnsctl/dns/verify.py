@@ -142,7 +142,7 @@ def _name_servers(domain: str) -> list[ServerAddress]:
     try:
         return name_servers(domain)
     except dns.exception.DNSException as error:
-        text = f"cannot find the name servers of {domain}: {error}. Name one with --dns HOST:PORT"
+        text = f"cannot find the name servers of {domain}: {str(error).rstrip('.')}. Name one with --dns HOST:PORT"
         raise SyncError(text) from None
 
 

@@ -21,18 +21,18 @@ from octodns.record.rr import RdataParseError
 from octodns.source.base import BaseSource
 from octodns.zone import Zone
 
+from ddnsctl.rrsets import ALIAS, FAMILIES, WILDCARD, owner_of
 from ddnsctl.sync import names
 from ddnsctl.sync.api import Server
 from ddnsctl.sync.apply import apply_plan
 from ddnsctl.sync.connect import open_server
 from ddnsctl.sync.connection_failures import OptionNames
 from ddnsctl.sync.dry_run import asked, require
-from ddnsctl.sync.model import Declaration, Host, Registered
-from ddnsctl.sync.plan import Options, Plan, make
-from ddnsctl.sync.policy import Limits
+from ddnsctl.sync.model import Host, Registered
+from ddnsctl.sync.plan import Plan
 from ddnsctl.sync.records import APEX
 from ddnsctl.transport import RequestsTransport
-from octodns_fedcloud_ddns.hosts import ALIAS, FAMILIES, RRSETS, WILDCARD, divided, edited, rrsets_of
+from octodns_fedcloud_ddns.hosts import TYPES, divided, edited, rrsets_of
 
 OPTIONS = OptionNames("`url`", "`ca`", "`timeout`")
 DEFAULT_TTL = 60
@@ -89,7 +89,7 @@ class FedcloudDdnsSource(BaseSource):  # type: ignore[misc]
     """Reads the hosts of the token's user, if `stack` is given only those of this stack."""
 
     SUPPORTS_GEO = False
-    SUPPORTS = frozenset(FAMILIES) | RRSETS | {ALIAS}
+    SUPPORTS = TYPES
 
     def __init__(
         self,
@@ -158,12 +158,9 @@ class FedcloudDdnsProvider(BaseProvider):  # type: ignore[misc]
         if target:
             self._registered[zone.name] = found
         for host in found.hosts.values():
-            if self._owns(host):
+            if owner_of(host, self.stack) is None:
                 _add(zone, host, ttl, self, lenient)
         return zone.name.rstrip(".") in found.domains
-
-    def _owns(self, host: Host) -> bool:
-        return host.own and host.stack == self.stack
 
     def _process_desired_zone(self, desired: Zone) -> Zone:
         """Remove what the service cannot store or another stack has; if `strict_supports`, fail with all reasons."""
@@ -177,11 +174,8 @@ class FedcloudDdnsProvider(BaseProvider):  # type: ignore[misc]
 
     def _foreign(self, zone: Zone) -> dict[str, str]:
         """Hosts that are not the stack's, with what they belong to."""
-        return {
-            name: f"the user {host.owner}" if not host.own else f"stack {host.stack}" if host.stack else "no stack"
-            for name, host in self._registered[zone.name].hosts.items()
-            if not self._owns(host)
-        }
+        hosts = self._registered[zone.name].hosts.items()
+        return {name: owner for name, host in hosts if (owner := owner_of(host, self.stack)) is not None}
 
     def plan(self, desired: Zone, processors: Any = (), lenient: bool = False) -> RecordPlan | None:
         """The plan, which the service has checked. Raises SyncError if it would refuse changes, ProviderException."""
@@ -197,20 +191,11 @@ class FedcloudDdnsProvider(BaseProvider):  # type: ignore[misc]
         """The changes of hosts. Raises SyncError, ProviderException."""
         registered = self._registered[plan.desired.name]
         try:
-            declared, gone = edited(plan.changes, registered.hosts)
+            changes = edited(plan.changes, registered.hosts)
         except ValueError as error:
             raise ProviderException(f"{self.id}: {error}") from None
-        # without other hosts and domains, because `prune` deletes everything of the stack that is not declared
-        concerned = {name: host for name, host in registered.hosts.items() if name in declared or name in gone}
-        options = Options(prune=True, limits=Limits(percent=None, count=None))  # octoDNS has its own limits
         server = self.connection.server
-        made = make(
-            Declaration(self.stack, hosts=declared),
-            Registered(concerned, user=registered.user),
-            server.capabilities,
-            options,
-        )
-        return asked(made, server)
+        return asked(changes.plan(self.stack, registered, server), server)
 
     def _apply(self, plan: RecordPlan) -> None:
         """Make the changes, if everything is still as it was planned. Raises ProviderException."""

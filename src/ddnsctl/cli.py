@@ -31,10 +31,11 @@ COMMANDS = (
     "quotas",
     "rotate",
     "user-data",
+    "external-dns",
     "fmt",
     "completion",
 )
-MODULES = {"import": "import_", "user-data": "user_data"}
+MODULES = {"import": "import_", "user-data": "user_data", "external-dns": "external_dns"}
 INTERRUPTED = 130
 COMPLETION = "_DDNSCTL_COMPLETE"
 PIPE_CLOSED = 141

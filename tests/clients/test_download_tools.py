@@ -33,6 +33,19 @@ def test_address_of_the_caller(run: Run, host: Host, tool: str) -> None:
         assert host.a == ["127.0.0.1"]
 
 
+def test_a_machine_that_moves_keeps_its_files(run: Run, host: Host, tmp_path: Path) -> None:
+    """Name and secret stay, and the network is another one: here curl's own settings are the network."""
+    configuration = tmp_path / "ddns.curl"
+    configuration.write_text(f'url = "{host.url}/nic/update"\n')
+    before = configuration.read_bytes()
+    for number in (2, 3, 2):
+        (tmp_path / ".curlrc").write_text(f'interface = "127.0.0.{number}"\n')
+        moved = run("curl", "-sS", "--config", configuration, CURL_HOME=str(tmp_path))
+        assert moved == Outcome(0, f"good 127.0.0.{number}")
+        assert host.a == [f"127.0.0.{number}"]
+    assert configuration.read_bytes() == before
+
+
 @every_tool
 def test_both_families(run: Run, host: Host, tool: str) -> None:
     url = f"{host.url}/nic/update?hostname={host.fqdn}&myip=192.0.2.2,2001:db8::2"

@@ -2,6 +2,7 @@
 """Declared `keys`: plan, apply, prune, destroy, import and a lost answer, against a running service."""
 
 import json
+from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,19 @@ numbers = count(1)
 
 
 @pytest.fixture
-def tool(ddnsd: Service, tmp_path: Path) -> Tool:
-    return Tool(ddnsd, tmp_path, f"keys{next(numbers)}")
+def tool(ddnsd: Service, tmp_path: Path) -> Iterator[Tool]:
+    """The command with a stack of its own. New keys and hosts are deleted at the end: others name keys alike."""
+
+    def paths() -> list[str]:
+        keys = ddnsd.get("/api/keys", ddnsd.admin_token).json()["items"]
+        hosts = ddnsd.get(f"/api/hosts?stack={used.stack}", ddnsd.admin_token).json()["items"]
+        return [f"/api/keys/{key['login']}" for key in keys] + [f"/api/hosts/{host['fqdn']}" for host in hosts]
+
+    used = Tool(ddnsd, tmp_path, f"keys{next(numbers)}")
+    before = paths()
+    yield used
+    for path in set(paths()) - set(before):
+        assert ddnsd.request("DELETE", path, ddnsd.admin_token).status_code == 204
 
 
 def declare(tool: Tool, hosts: list[str], **keys: Any) -> None:

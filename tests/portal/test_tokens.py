@@ -2,12 +2,15 @@
 """Tokens and keys: made, shown once, limited, used, and made void."""
 
 import re
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from support.browser.portal import Browser, Page, entered, password_of
-from support.servers.service import Service
+from support.clients.dns_update import Client, add, delete
+from support.ports import free_port
+from support.servers.service import DOMAIN, Service, dev
 
 NewUser = Callable[[], tuple[str, Browser]]
 
@@ -216,3 +219,42 @@ def test_a_key_is_for_own_hosts_alone(service: Service, new_user: NewUser, alice
     assert "nas is not a full name such as www.example.org." in page.text
     assert page.form("/keys").values["name"] == "mine"
     assert "No keys yet" in own.open("/keys").text
+
+
+def tsig_of(page: Page) -> list[str]:
+    """Algorithm, name and secret of the TSIG key on a page."""
+    (found,) = re.findall(r"<code[^>]*>(hmac-[^<]+)</code>", page.html)
+    return str(found).split(":")
+
+
+def test_new_secrets_have_their_tsig_key_beside_them(
+    service: Service, alice: Browser, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    assert "TSIG" not in make(alice, name="no port").text
+    with dev(tmp_path_factory.mktemp("tsig"), update_listen=f"127.0.0.1:{free_port()}") as by_dns:
+        browser = entered(by_dns, "admin")
+        name = f"shown{time.monotonic_ns()}.{DOMAIN}"
+        values = {"name": name.partition(".")[0], "domain": DOMAIN}
+        shown = [browser.send(browser.open("/hosts/new"), "/hosts/new", **values)]
+        shown.append(browser.send(browser.open("/keys/new"), "/keys", name="router", hosts=name))
+        shown.append(make(browser, name="pipeline"))
+        token = by_dns.get("/api/tokens", shown_secret(shown[-1])).json()["items"][-1]
+        names = []
+        for number, page in enumerate(shown):
+            algorithm, key_name, secret = tsig_of(page)
+            client = Client(by_dns, key_name, "", tsig=secret)
+            address = f"192.0.2.{number + 1}"
+            assert client.send(delete(name, "A"), add(name, "A", address)) == "NOERROR"
+            assert by_dns.dig(name) == [address]
+            names.append((algorithm, key_name))
+        key = by_dns.get("/api/keys", by_dns.admin_token).json()["items"][0]
+        assert names == [("hmac-sha256", owner) for owner in (name, key["login"], f"t-{token['id']}")]
+        browser.cookies["ddns-language"] = "de"
+        german = make(browser, name="deutsch")
+        assert "TSIG-Schlüssel" in german.text
+        values = browser.open("/tokens/new").form("/tokens").values | {"name": "revoked"}
+        revoked = browser.request("POST", "/tokens", data=values)
+        (last,) = (t for t in by_dns.get("/api/tokens", by_dns.admin_token).json()["items"] if t["name"] == "revoked")
+        browser.send(browser.open("/tokens"), f"/tokens/{last['id']}/revoke")
+        late = browser.open(revoked.headers["location"])
+        assert (late.status, "TSIG" in late.text) == (200, False)

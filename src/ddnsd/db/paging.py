@@ -247,6 +247,12 @@ def token(connection: Connection, token_id: int) -> rows.Token | None:
     return rows.Token._make(row) if row else None
 
 
+def token_of_hash(connection: Connection, hashed: bytes) -> rows.Token | None:
+    """The token with this stored hash."""
+    row = connection.execute(queries.TOKEN.where(tokens.c.hash == hashed)).first()
+    return rows.Token._make(row) if row else None
+
+
 def names_of_descendants(connection: Connection, token_id: int) -> list[str]:
     """The names of the tokens that were created with this one, or with one of those."""
     made = select(tokens.c.id, tokens.c.name).where(tokens.c.parent_id == token_id).cte(recursive=True)

@@ -53,6 +53,11 @@ class Tokens:
             raise NoCredential
         return token
 
+    async def of_secret(self, caller: Caller, secret: str) -> Token | None:
+        """The caller's token with this secret; None if it is deleted. Raises StoreDown."""
+        token = await self._store.read(lambda c: paging.token_of_hash(c, secrets.verifier(secret)))
+        return token if token is not None and token.user_id == caller.user_id else None
+
     async def create(
         self,
         caller: Caller,

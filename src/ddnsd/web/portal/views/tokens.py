@@ -73,7 +73,10 @@ async def create(page: PageRequest) -> Response:
 
 async def show_created(page: PageRequest) -> Response:
     """The new token, once."""
-    return page.render("tokens/made.html", made=await show_once.take_content(page))
+    created = await show_once.take_content(page)
+    token = await page.portal.tokens.of_secret(page.caller, created["secret"]) if created else None
+    tsig = page.portal.tsig_key(f"t-{token.id}", created["secret"]).get("tsig") if created and token else None
+    return page.render("tokens/made.html", made=created, tsig=tsig)
 
 
 async def revoke(page: PageRequest) -> Response:

@@ -2,6 +2,7 @@
 """The port for DNS UPDATE: who may change which records, and every answer of the contract."""
 
 import os
+import secrets
 import signal
 import socket
 import time
@@ -204,6 +205,36 @@ def test_the_api_shows_the_tsig_key_of_a_new_secret(service: Service) -> None:
         assert Client(service, key_name, "").exchange(message) == "NOERROR"
     assert "tsig" not in service.get(f"/api/hosts/{name}", admin).json()
     assert "tsig" not in service.get(f"/api/keys/{key['login']}", admin).json()
+
+
+def test_bulk_calls_and_enrolment_show_the_tsig_key_too(service: Service) -> None:
+    admin, label = service.admin_token, f"bulk{time.monotonic_ns()}"
+    names = [f"{label}-{part}.{service.domain}" for part in "ab"]
+    changes = [{"action": "create", "fqdn": name} for name in names]
+    key, made = {"Idempotency-Key": label}, []
+    for _ in range(2):
+        answer = service.request("POST", "/api/changes", admin, json={"changes": changes}, headers=key)
+        made.append(answer.json()["results"])
+    assert made[0] == made[1]
+    body = {"changes": [{"action": "rotate", "fqdn": names[0]}, {"action": "update", "fqdn": names[1], "set": {}}]}
+    dry = service.request(
+        "POST", "/api/changes?dry_run=1", admin, json={"changes": [{**changes[0], "fqdn": "x" + names[0]}]}
+    )
+    assert not {"secret", "tsig"} & dry.json()["results"][0].keys()
+    rotated, same = service.request("POST", "/api/changes", admin, json=body).json()["results"]
+    assert not {"secret", "tsig"} & same.keys()
+    token = service.request("POST", f"/api/hosts/{names[1]}/enrolments", admin, json={}).json()["token"]
+    secret = secrets.token_urlsafe(32)
+    enrolled = service.request("POST", "/api/enrol", token, json={"secret": secret}).json()
+    for name, shown, secret_of in ((names[0], rotated, rotated["secret"]), (names[1], enrolled, secret)):
+        expected = {"name": name, "algorithm": "hmac-sha256", "secret": tsig_secret(secret_of)}
+        assert shown["tsig"] == expected
+        client = Client(service, name, "", tsig=shown["tsig"]["secret"])
+        assert client.send(delete(name, "A"), add(name, "A", "192.0.2.80")) == "NOERROR"
+    assert [one["tsig"]["secret"] for one in made[0]] == [tsig_secret(one["secret"]) for one in made[0]]
+    stored = b"".join(path.read_bytes() for path in (service.log, *service.dir.glob("ddnsd.db*")))
+    shown_once = [one["tsig"]["secret"] for one in (*made[0], rotated, enrolled)]
+    assert not [text for text in shown_once if text.encode() in stored]
 
 
 def test_secrets_made_by_commands_work_at_once(service: Service, host: Client) -> None:

@@ -8,7 +8,7 @@ import hmac
 import json
 import secrets as random
 import tempfile
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import IO, Annotated, Any
 
@@ -103,13 +103,14 @@ async def make_changes(
             lease=stack_lease,
         )
         if dry_run:
-            return serializers.json_response(await asyncio.to_thread(_text, await context.changes.dry_run(call)))
+            judged = await context.changes.dry_run(call)
+            return serializers.json_response(await asyncio.to_thread(lambda: _text(_results(judged))))
         try:
-            results = await context.changes.apply(call)
+            shown = await asyncio.to_thread(_results, await context.changes.apply(call))
         except Repeated as repeated:
-            return serializers.json_response(await asyncio.to_thread(_again, repeated.text, secret))
-        await context.keep_tsig(*(result.secret for result in results if result.secret is not None))
-        return serializers.json_response(await asyncio.to_thread(_text, results))
+            shown = await asyncio.to_thread(_again, repeated.text, secret)
+        await context.keep_tsig(*(result["secret"] for result in shown if "secret" in result))
+        return serializers.json_response(await asyncio.to_thread(_with_tsig_keys, shown, context.tsig_key))
 
 
 # ---- the body
@@ -195,7 +196,7 @@ def token_of(request: Request) -> str:
 
 
 def _kept(token: str, key: str, digest: bytes) -> Kept:
-    return Kept(key, _key_hash(token, key), digest, lambda results: _text(results, secret=False))
+    return Kept(key, _key_hash(token, key), digest, lambda results: _text(_results(results, secret=False)))
 
 
 def _key_hash(token: str, key: str) -> bytes:
@@ -214,20 +215,30 @@ def secrets_of(call: LeasedCall, token: str) -> dict[str, str]:
     return {result["fqdn"]: secret(index, result["fqdn"])[0] for index, result in results if "secret" in result}
 
 
-def _again(text: str, secret: Secrets) -> str:
-    """The stored answer of the first call, with a secret in place of each `"secret": true`."""
-    results = json.loads(text)["results"]
+def _again(text: str, secret: Secrets) -> list[dict[str, Any]]:
+    """The stored results of the first call, with a secret in place of each `"secret": true`."""
+    results: list[dict[str, Any]] = json.loads(text)["results"]
     for index, result in enumerate(results):
         if "secret" in result:
             result["secret"], _ = secret(index, result["fqdn"])
-    return json.dumps({"results": results})
+    return results
 
 
 # ---- the answer
 
 
-def _text(results: Sequence[Result], *, secret: bool = True) -> str:
-    return json.dumps({"results": [_result(result, secret) for result in results]})
+def _text(results: list[dict[str, Any]]) -> str:
+    return json.dumps({"results": results})
+
+
+def _with_tsig_keys(results: list[dict[str, Any]], tsig_key: Callable[[str, str], dict[str, Any]]) -> str:
+    """The answer, with the TSIG key beside each new secret. `tsig_key` is that of the context."""
+    return _text([one | tsig_key(one["fqdn"], one["secret"]) if "secret" in one else one for one in results])
+
+
+def _results(results: Sequence[Result], *, secret: bool = True) -> list[dict[str, Any]]:
+    """The results as they are shown; with `true` in place of secrets, as they are stored."""
+    return [_result(result, secret) for result in results]
 
 
 def _result(result: Result, secret: bool) -> dict[str, Any]:

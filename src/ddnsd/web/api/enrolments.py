@@ -12,7 +12,7 @@ from ddnsd.registry.inputs import Whole
 from ddnsd.web.api import serializers
 from ddnsd.web.api.dependencies import ApiRoute, Changer, ClientIp, Ctx, client_ip, context_of
 from ddnsd.web.api.errors import changes, described, success
-from ddnsd.web.api.schemas import Body, Moment, Secret, Shown
+from ddnsd.web.api.schemas import Body, Moment, Secret, Shown, TsigKeyOut
 
 
 class EnrolmentCreate(Body):
@@ -41,6 +41,7 @@ class EnrolOut(Shown):
     """The host that now has this secret."""
 
     fqdn: str
+    tsig: TsigKeyOut | None = Field(None, description="Absent without a port for DNS UPDATE.")
 
 
 class EnrolRoute(ApiRoute):
@@ -81,4 +82,4 @@ async def enrol(context: Ctx, where: ClientIp, request: Request, body: EnrolIn) 
     agent = request.headers.get("user-agent", "")
     await context.keep_tsig(body.secret)
     fqdn = await context.enrolments.finish(request.state.caller, body.secret, where, agent)
-    return serializers.answer({"fqdn": fqdn})
+    return serializers.answer({"fqdn": fqdn} | context.tsig_key(fqdn, body.secret))

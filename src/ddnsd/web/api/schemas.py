@@ -137,6 +137,7 @@ class ChangeResult(Shown):
     fqdn: str
     status: Literal["applied", "pending", "unchanged", "failed"]
     secret: Secret | None = None
+    tsig: TsigKeyOut | None = Field(None, description="Beside a secret. Absent without a port for DNS UPDATE.")
     warnings: Warnings | None = None
     removes: list[RemovedRecord] | None = Field(
         None, description="With `dry_run`: the other records and the related names that a deletion removes."

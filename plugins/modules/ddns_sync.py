@@ -86,6 +86,22 @@ options:
         V(all). If there are more, nothing is changed."
       - The default is 30 percent and at most 100 hosts. One host is always allowed, unless it is the last.
     type: str
+  max_changes:
+    description:
+      - "The most registered hosts that may be changed: a number, a percentage of the stack's hosts such as V(30%), or
+        V(all). Renamed hosts and new secrets count, new hosts do not. If there are more, nothing is changed."
+      - The default is C(max_changes) of the declaration's stack, and no limit without it.
+    type: str
+  only:
+    description:
+      - Patterns of names, such as V(web-*). Only hosts, domains and keys whose full name or first label matches one
+        are in the plan. All others are neither changed nor deleted, also with O(prune=true). Without patterns, all
+        names are.
+      - A pattern that matches no host or domain is an error. The stack itself is not changed. It cannot be used with
+        O(state=absent).
+    type: list
+    elements: str
+    default: []
   secret_dir:
     description:
       - A folder on the task's host. It is created if it is missing. If a declared host names no file for its secret, a
@@ -187,6 +203,13 @@ EXAMPLES = r"""
     journal: /etc/ddns/dns.journal
     resume: true
 
+- name: Apply only some hosts of a file, and refuse to change more than three
+  fedcloud.ddns.ddns_sync:
+    src: servers.yml
+    only: ["web-*"]
+    max_changes: "3"
+    secret_dir: /etc/ddns/secrets
+
 - name: Delete all hosts and domains of a stack
   fedcloud.ddns.ddns_sync:
     declaration:
@@ -281,6 +304,12 @@ counts:
   type: dict
   returned: if the declaration is valid
   sample: {add: 1, change: 1, replace: 0, delete: 0, move: 0, adopt: 0, rotate: 0, unchanged: 12}
+hosts:
+  description: The hosts that would be deleted, replaced or changed, if these are more than the limits allow.
+  type: list
+  elements: str
+  returned: if O(max_deletes), O(max_changes) or a protection refuses the changes
+  sample: [www.dyn.example.org]
 secrets:
   description:
     - New secrets that are written to no file, by full host name. They cannot be read again later.

@@ -2,6 +2,7 @@
 """The EXAMPLES of every module, against a service: in check mode and without, twice, in both ways of running."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -23,6 +24,12 @@ environments:
   prod: {label: three, net: 192.0.2}
 hosts:
   "${label}": {ipv4: "${net}.3"}
+"""
+SERVERS = """\
+version: 1
+stack: servers
+defaults: {domain: dyn.example.org}
+hosts: {web-1: {ipv4: 192.0.2.5}, db: {ipv4: 192.0.2.6}}
 """
 FOLDER = """\
 version: 1
@@ -54,9 +61,10 @@ AFTER: dict[str, list[Task]] = {
     ],
     "ddns_sync": [
         {"name": "after", "fedcloud.ddns.ddns_sync": {"declaration": {"stack": stack}, "state": "absent"}}
-        for stack in ("file", "environments", "folder")
+        for stack in ("file", "environments", "folder", "servers")
     ],
 }
+POSITION = re.compile(r"\b\w+\.yml:\d+:\d+: ")
 VOLATILE = (
     "created",
     "login",
@@ -103,10 +111,12 @@ def check_rounds(results: list[Result]) -> None:
 
 
 def without_chance(result: Any) -> Any:
-    """The result without times and secrets, and without `src`, `env` and `vars`, which a module never sees."""
+    """The result without times and secrets, and without what a module never sees: `src`, `env`, `vars`, positions."""
     if isinstance(result, dict):
         kept = {key: without_chance(value) for key, value in result.items() if key not in VOLATILE}
         return {key: "…" if key == "secret" and isinstance(value, str) else value for key, value in kept.items()}
+    if isinstance(result, str):
+        return POSITION.sub("", result)
     return [without_chance(item) for item in result] if isinstance(result, list) else result
 
 
@@ -128,6 +138,7 @@ def test_each_changes_something_and_then_nothing_alike_in_both_ways(ansible: Ans
     (ansible.folder / "files").mkdir()
     (ansible.folder / "files" / "hosts.yml").write_text(HOSTS)
     (ansible.folder / "files" / "environments.yml").write_text(ENVIRONMENTS)
+    (ansible.folder / "files" / "servers.yml").write_text(SERVERS)
     (ansible.folder / "files" / "dns").mkdir()
     (ansible.folder / "files" / "dns" / "four.yml").write_text(FOLDER)
     here, there = run(ansible, module)

@@ -196,3 +196,71 @@ def test_a_journal_must_be_named_to_continue_it(ansible: Ansible, stack: str) ->
     path = Path(ansible.folder / "j")
     path.write_text("no journal\n")
     assert "line 1 is not valid" in ansible.task("ddns_sync", **task, journal=str(path), fails=True)["msg"]
+
+
+@pytest.mark.parametrize("in_process", [True, False])
+def test_a_part_of_a_declaration_is_applied(ansible: Ansible, ddnsd: Service, stack: str, in_process: bool) -> None:
+    way, names = {"ddns_in_process": in_process}, {label: f"{stack}-{label}.dyn.example.org" for label in "abcx"}
+    first = {name: {"ipv4": "192.0.2.1", "secret": "none"} for name in names.values()}
+    ansible.task("ddns_sync", way, declaration={"stack": stack, "hosts": first})
+    files = {label: ansible.folder / f"secret-{label}" for label in "abc"}
+    changed = {names[label]: {"ipv4": "192.0.2.2", "secret": {"file": str(files[label])}} for label in "abc"}
+    given: dict[str, Any] = {"declaration": {"stack": stack, "hosts": changed}, "only": [f"{stack}-A", names["b"]]}
+    part: dict[str, Any] = {**given, "prune": True, "verify_secrets": True}
+    planned, made, again = ansible.play(
+        [{"name": "t", "check_mode": check, "fedcloud.ddns.ddns_sync": part} for check in (True, False, False)], way
+    )
+    assert planned["changes"] == [{k: v for k, v in change.items() if k != "status"} for change in made["changes"]]
+    assert {(change["action"], change["name"]) for change in made["changes"]} == {
+        (action, names[label]) for action in ("update", "rotate") for label in "ab"
+    }
+    assert (made["changed"], again["changed"]) == (True, False)
+    addresses = {label: ddnsd.dig(name) for label, name in names.items()}
+    assert addresses == {"a": ["192.0.2.2"], "b": ["192.0.2.2"], "c": ["192.0.2.1"], "x": ["192.0.2.1"]}
+    assert [label for label, path in files.items() if path.exists()] == ["a", "b"]
+    assert "1 other declared hosts are not" in json.dumps(made["warnings"])
+    unknown, gone, rotated = ansible.tasks(
+        "ddns_sync",
+        {**given, "only": [f"{stack}-y*"]},
+        {**given, "state": "absent"},
+        {**given, "rotate": [names["c"]]},
+        variables=way,
+        fails=[0, 1, 2],
+    )
+    assert f"no host or domain matches {stack}-y*" in unknown["msg"]
+    assert "only: not with `state: absent`" in gone["msg"]
+    assert f"{names['c']} cannot get a new secret: `only` does not match it" in rotated["msg"]
+    assert ddnsd.dig(names["a"]) == ["192.0.2.2"]
+    pruned = ansible.task("ddns_sync", way, **{**given, "only": [f"{stack}-[ax]"], "prune": True})
+    assert [(change["action"], change["name"]) for change in pruned["changes"]] == [("delete", names["x"])]
+    assert ddnsd.dig(names["x"]) == []
+
+
+@pytest.mark.parametrize("in_process", [True, False])
+def test_too_many_changes_are_refused(ansible: Ansible, ddnsd: Service, stack: str, in_process: bool) -> None:
+    way, names = {"ddns_in_process": in_process}, [f"{stack}-{number}.dyn.example.org" for number in range(4)]
+
+    def declared(address: str, **rules: str) -> dict[str, Any]:
+        hosts = {name: {"ipv4": address, "secret": "none"} for name in names}
+        return {"stack": {"name": stack, **rules}, "hosts": hosts}
+
+    ansible.task("ddns_sync", way, declaration=declared("192.0.2.1"))
+    by_stack, by_option, wrong, allowed = ansible.tasks(
+        "ddns_sync",
+        {"declaration": declared("192.0.2.2", max_changes="50%")},
+        {"declaration": declared("192.0.2.2"), "max_changes": "3"},
+        {"declaration": declared("192.0.2.2"), "max_changes": "130%"},
+        {"declaration": declared("192.0.2.2", max_changes="50%"), "max_changes": "all"},
+        variables=way,
+        fails=[0, 1, 2],
+    )
+    text = "4 of 4 registered hosts would be changed; the limit allows"
+    for refused, bound in ((by_stack, 2), (by_option, 3)):
+        assert f"{text} {bound}: {names[0]}, " in refused["msg"]
+        assert "`max_changes` in Ansible" in refused["msg"]
+        assert (refused["changed"], refused["hosts"], refused["counts"]["change"]) == (False, names, 4)
+    assert "max_changes: '130%' is not a limit" in wrong["msg"]
+    assert allowed["counts"]["change"] == 4
+    part: dict[str, Any] = {"declaration": declared("192.0.2.3", max_changes="25%"), "only": [names[0]]}
+    assert ansible.task("ddns_sync", way, **part)["counts"]["change"] == 1
+    assert [ddnsd.dig(name) for name in names] == [["192.0.2.3"], *[["192.0.2.2"]] * 3]

@@ -18,6 +18,7 @@ from .._sync import (
     scope,
     secret_checks,
     secret_files,
+    selection,
     tsig_files,
 )
 from .._sync.api import Server, Stacks
@@ -48,6 +49,8 @@ SPEC = (
             "vars": {"type": "dict", "default": {}},
             "prune": {"type": "bool", "default": False},
             "max_deletes": {"type": "str"},
+            "max_changes": {"type": "str"},
+            "only": {"type": "list", "elements": "str", "default": []},
             "secret_dir": {"type": "path"},
             "return_secrets": {"type": "bool", "default": False},
             "rotate": {"type": "list", "elements": "str", "default": []},
@@ -87,6 +90,8 @@ def run(task: Task, origin: Origin | None = None) -> dict[str, Any]:
     options = journal.Options.of(task.params, check=task.check)
     if options.resume and options.path is None:
         raise DeclarationError([Problem("resume: needs `journal`, the file to continue")])
+    if task.params["only"] and task.params["state"] == "absent":
+        raise DeclarationError([Problem("only: not with `state: absent`, which deletes the whole stack")])
     server = task.server(declaration.server)
     folder = origin.folder if origin else None
     waited: list[str] = []
@@ -212,7 +217,8 @@ def _replaced(run: _Run, plan: Plan) -> list[str]:
     if run.earlier is None:
         return []
     try:
-        return journal.replaced(run.earlier, run.options, run.declaration.hosts, plan)
+        hosts = selection.declared(run.declaration, run.task.params["only"]).hosts
+        return journal.replaced(run.earlier, run.options, hosts, plan)
     except SyncError as error:
         outcome = run.earlier.outcome
         reasons = [f"{result.change.name}: {result.error}" for result in outcome.failed[:NAMED]] if outcome else []
@@ -237,7 +243,7 @@ def _checked(task: Task, declaration: Declaration, server: Server, folder: str |
     registered = scope.read(server, declaration, options)
     notes: Sequence[Problem] = ()
     if task.params["verify_secrets"] and not options.destroy:
-        stored = _with_files(task, declaration)
+        stored = _with_files(task, selection.declared(declaration, options.only))
         options, notes = secret_checks.repairing(options, stored, registered.hosts, server, _reader(task, folder))
     plan = make(declaration, registered, server.capabilities, options)
     plan = secret_checks.noted(asked(plan, server, declaration.hosts), notes)
@@ -340,9 +346,11 @@ def _parsed(params: Mapping[str, Any], option: str, parse: Any) -> Any:
 
 
 def _options(params: Mapping[str, Any]) -> Options:
-    limits = Limits() if params["max_deletes"] is None else _parsed(params, "max_deletes", Limits.parse)
+    limits = _parsed(params, "max_deletes", Limits.parse) or Limits()
+    max_changes = _parsed(params, "max_changes", Limits.parse)
     rotate = _parsed(params, "rotate", lambda hosts: tuple(names.host_name(host) for host in hosts))
-    return Options(params["prune"], params["state"] == "absent", rotate, limits)
+    only = tuple(params["only"])
+    return Options(params["prune"], params["state"] == "absent", rotate, limits, max_changes, only)
 
 
 def _changes(changes: Sequence[Change], outcome: Outcome | None) -> list[dict[str, Any]]:

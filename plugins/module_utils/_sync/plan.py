@@ -458,7 +458,10 @@ class PlanBuilder:
         for name in sorted(set(self.options.rotate) - fresh):
             spec = self.declared.hosts.get(name)
             host = self.registered.hosts.get(former.get(name) or name)
-            if host is None or name in self.gone:
+            if not selection.matches(name, self.options.only):
+                text = f"{name} cannot get a new secret: `only` does not match it"
+                problems.append(Problem(text, None, "add the name to `only`"))
+            elif host is None or name in self.gone:
                 problems.append(
                     Problem(f"{name} cannot get a new secret: it is not registered", None, "check the name")
                 )

@@ -40,7 +40,8 @@ class Limits:
         bound = self._bound(registered, leaves_none=False)
         if bound is not None and len(changed) > bound:
             text = f"{len(changed)} of {registered} registered hosts would be changed; the limit allows {bound}: "
-            hint = f"use `--max-changes {len(changed)}`, or raise `max_changes` of the stack"
+            option = f"`--max-changes {len(changed)}` (`max_changes` in Ansible)"
+            hint = f"use {option}, or raise `max_changes` of the stack"
             raise Unsafe(f"{text}{_named(sorted(changed))}. If this is intended, {hint}", sorted(changed))
 
     def check(self, deleted: Sequence[str], replaced: Sequence[str], *, registered: int, added: int) -> None:

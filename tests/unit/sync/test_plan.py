@@ -296,7 +296,7 @@ def test_a_plan_that_changes_too_many_hosts_is_refused() -> None:
         make(declared, registered, FULL, Options())
     assert str(raised.value) == (
         f"3 of 6 registered hosts would be changed; the limit allows 2: h0.{DOMAIN}, h1.{DOMAIN}, h2.{DOMAIN}. "
-        "If this is intended, use `--max-changes 3`, or raise `max_changes` of the stack"
+        "If this is intended, use `--max-changes 3` (`max_changes` in Ansible), or raise `max_changes` of the stack"
     )
     assert len(raised.value.plan.changes) == 4
     for limit in ("3", "50%", "all"):

@@ -3,16 +3,18 @@
 
 import json
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import dns.message
 import dns.query
 import dns.rcode
+import dns.tsig
 import dns.update
 import pytest
 from support.clients.dns_update import Client, Fill, absent, add, delete, present
 from support.clients.rest_api import Api, problem
 from support.ports import free_port
-from support.servers.service import Service, dev
+from support.servers.service import Service, beside, dev
 
 from ddnsd.auth.tsig_callers import may_name_dhcp_key
 from ddnsd.dns.tsig import TsigKey
@@ -205,6 +207,45 @@ def test_a_removed_key_ends_at_once(service: Service, name: str) -> None:
 
 
 # ---- who has them
+
+
+def test_other_nodes_know_keys_and_messages(
+    tmp_path_factory: pytest.TempPathFactory, service: Service, dhcp: Client, name: str
+) -> None:
+    given = {
+        "update_listen": f"127.0.0.1:{free_port()}",
+        "second_factor_key": str(service.dir / "second_factor.key"),
+    }
+    url = service.settings.get("DDNSD_DATABASE_URL", f"sqlite:///{service.dir}/ddnsd.db")
+
+    def rcode(client: Client, wire: bytes) -> str:
+        return dns.rcode.to_text(dns.message.from_wire(client.raw(wire), keyring=False).rcode())
+
+    with beside(service, tmp_path_factory.mktemp("two"), url, **given) as two:
+        there = Client(two, dhcp.key_name, "", tsig=dhcp.tsig)
+        zone = service.domain
+        taken, refused = (dhcp.message(*lease(name, address)).to_wire() for address in ("10.99.0.1", "10.99.0.2"))
+        assert (rcode(dhcp, taken), rcode(there, refused)) == ("NOERROR", "YXDOMAIN")
+        assert there.send(*(delete(name, rtype) for rtype in ("A", "DHCID")), zone=zone) == "NOERROR"
+        assert service.dig(name) == []
+        answers = [rcode(client, wire) for wire in (taken, refused) for client in (dhcp, there)]
+        assert answers == ["NOERROR", "NOERROR", "YXDOMAIN", "YXDOMAIN"]
+        assert service.dig(name) == []
+        with ThreadPoolExecutor(8) as pool:
+            made = [dhcp.message(*lease(name, f"10.99.1.{n}")).to_wire() for n in range(8)]
+            at_once = list(pool.map(rcode, [dhcp, there] * 4, made))
+        assert sorted(at_once) == ["NOERROR", *["YXDOMAIN"] * 7]
+        assert service.dig(name) == [f"10.99.1.{at_once.index('NOERROR')}"]
+        for maker, user, number in ((service, two, 1), (two, service, 2), (service, two, 3)):
+            body = {"name": "moving", "domains": [zone]}
+            made_key = maker.request("POST", "/api/dhcp-keys", service.admin_token, json=body).json()
+            client = Client(user, "moving", "", tsig=made_key["secret"])
+            other = f"{number}{name}"
+            assert client.send(*lease(other, "10.99.2.1"), zone=zone) == "NOERROR"
+            assert maker.request("DELETE", "/api/dhcp-keys/moving", service.admin_token).status_code == 204
+            with pytest.raises(dns.tsig.PeerBadKey):
+                client.send(delete(other, "A"), zone=zone)
+            assert service.dig(other) == ["10.99.2.1"]
 
 
 def test_owners_have_the_keys_of_their_domains(service: Service) -> None:

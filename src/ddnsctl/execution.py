@@ -153,7 +153,7 @@ def execute(
     if stacks is not None:
         certain = all(result.status in engine.GOOD or result.refused for result in outcome.results)
         stacks.all_stored = collected and certain
-    _report(outcome, recorder, secret_writer.dropped, done)
+    report(outcome, recorder, secret_writer.dropped, done)
     return PARTLY if outcome.failed else 0
 
 
@@ -175,7 +175,8 @@ def _journal_option(recorder: Recorder) -> str:
     return "" if recorder.path.parent == journals.FOLDER else f" --journal {recorder.path}"
 
 
-def _report(outcome: engine.Outcome, recorder: Recorder, dropped: Sequence[str], before: int) -> None:
+def report(outcome: engine.Outcome, recorder: Recorder, dropped: Sequence[str], before: int) -> None:
+    """Print what was done, what failed, and what to do next. `dropped` hosts have new secrets that are not stored."""
     failed = outcome.failed
     good = [result for result in outcome.results if result.status in engine.GOOD]
     counts = Counter(DONE[result.change.action] for result in good if result.status in ("applied", "pending"))

@@ -221,7 +221,7 @@ def test_other_nodes_know_keys_and_messages(
     def rcode(client: Client, wire: bytes) -> str:
         return dns.rcode.to_text(dns.message.from_wire(client.raw(wire), keyring=False).rcode())
 
-    with beside(service, tmp_path_factory.mktemp("two"), url, **given) as two:
+    with beside(service, tmp_path_factory.mktemp("two"), url, None, **given) as two:
         there = Client(two, dhcp.key_name, "", tsig=dhcp.tsig)
         zone = service.domain
         taken, refused = (dhcp.message(*lease(name, address)).to_wire() for address in ("10.99.0.1", "10.99.0.2"))

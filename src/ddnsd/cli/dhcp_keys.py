@@ -35,12 +35,25 @@ def dhcp_key() -> None:
 @click.option(
     "--for", "program", type=click.Choice(tuple(dhcp_configs.PROGRAMS)), help="Print the configuration of this server."
 )
-def add(name: str, domains: tuple[str, ...], program: str | None) -> None:
+@click.option(
+    "--server",
+    metavar="ADDRESS[:PORT]",
+    help="Where this server reaches the service. Default: the first address of DDNSD_UPDATE_LISTEN.",
+)
+def add(name: str, domains: tuple[str, ...], program: str | None, server: str | None) -> None:
     """Print ALGORITHM:NAME:SECRET of a new key. Shown only once.
 
     A DHCP server with the key can change all names of these domains that no host has.
     """
     loaded, secret = settings.load(), secrets.new_secret()
+    where = dhcp_configs.endpoint(loaded.update_listen)
+    if server is not None:
+        if program is None:
+            raise click.UsageError("--server needs --for")
+        try:
+            where = dhcp_configs.server_of(server, where.port)
+        except ValueError as error:
+            raise click.BadParameter(str(error), param_hint="--server") from None
     if loaded.second_factor_key is None:
         raise click.ClickException("There is no key for TSIG secrets: set DDNSD_SECOND_FACTOR_KEY.")
     try:
@@ -58,8 +71,7 @@ def add(name: str, domains: tuple[str, ...], program: str | None) -> None:
     if program is None:
         click.echo(f"hmac-sha256:{fold(name)}:{tsig}")
         return
-    server = dhcp_configs.endpoint(loaded.update_listen)
-    target = DhcpTarget(fold(name), tsig, [domain.name for domain in found], server)
+    target = DhcpTarget(fold(name), tsig, [domain.name for domain in found], where)
     click.echo(dhcp_configs.PROGRAMS[program](target), nl=False)
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Configurations of DHCP servers that update DNS with a key."""
 
+import ipaddress
 import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
@@ -39,6 +40,12 @@ def endpoint(listen: Sequence[str]) -> Endpoint:
     """Where DHCP servers reach the service, by the addresses with ports on which it listens for DNS messages."""
     first = Endpoint.from_text(listen[0]) if listen else Endpoint(ADDRESS, DNS_PORT)
     return Endpoint(ADDRESS, first.port) if first.host in ("0.0.0.0", "::") else first  # noqa: S104
+
+
+def server_of(text: str, port: int) -> Endpoint:
+    """The address that somebody wrote, with this port if they named none. Raises ValueError."""
+    found = Endpoint.from_text(text, port)
+    return Endpoint(str(ipaddress.ip_address(found.host)), found.port)
 
 
 def kea(target: DhcpTarget) -> str:

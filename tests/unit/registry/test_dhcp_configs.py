@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ddnsd.dns.endpoint import Endpoint
-from ddnsd.registry.dhcp_configs import ADDRESS, PROGRAMS, DhcpTarget, endpoint
+from ddnsd.registry.dhcp_configs import ADDRESS, PROGRAMS, DhcpTarget, endpoint, server_of
 
 PAGE = Path(__file__).parents[3] / "docs" / "dhcp.md"
 TARGET = DhcpTarget(
@@ -37,3 +37,17 @@ def test_only_zones_of_their_kind_are_listed() -> None:
 )
 def test_the_address_is_that_of_the_service_if_it_is_known(listen: tuple[str, ...], server: str) -> None:
     assert str(endpoint(listen)) == server
+
+
+@pytest.mark.parametrize(
+    ("text", "server"),
+    [("192.0.2.9", "192.0.2.9:5301"), ("192.0.2.9:53", "192.0.2.9:53"), ("2001:db8::9", "[2001:db8::9]:5301")],
+)
+def test_the_address_may_be_given(text: str, server: str) -> None:
+    assert str(server_of(text, 5301)) == server
+
+
+@pytest.mark.parametrize("text", ["", "ns.example.org", "192.0.2.9:0", "192.0.2.9:x"])
+def test_a_name_is_no_address(text: str) -> None:
+    with pytest.raises(ValueError, match=r"ADDRESS:PORT|address"):
+        server_of(text, 5301)

@@ -4,6 +4,7 @@
 import json
 import os
 import sqlite3
+import stat
 import subprocess
 import sys
 from contextlib import closing
@@ -13,11 +14,15 @@ from typing import Any
 
 import pytest
 import yaml
+from sqlalchemy import Connection
 from support import programs
 from support.ansible.playbooks import Ansible
 from support.certificates import certificate
 
 from ddnsd.db.migrate import NEWEST
+from ddnsd.db.sqlite import engine_of
+from ddnsd.dns.tsig import TsigKey
+from ddnsd.registry import accounts, domains
 
 ROLE = Path(__file__).parents[3] / "roles" / "ddns_server"
 RELEASE = programs.FOLDER.parent
@@ -324,3 +329,89 @@ def test_the_probe_has_a_public_address_if_there_is_one(words: list[str], expect
         [sys.executable, ROLE / "files" / "public_address.py", *words], capture_output=True, text=True, check=True
     )
     assert done.stdout == f"{expected}\n"
+
+
+# ---- keys of DHCP servers
+
+
+DHCP_DOMAINS = ("office.example.org", "2.0.192.in-addr.arpa")
+
+
+def dhcp_service(folder: Path) -> Path:
+    """The command of a service with two domains."""
+    (folder / "factor").write_text(f"{'5a' * 32}\n")
+    program(
+        folder / "ddnsd",
+        f"export DDNSD_DATABASE_URL=sqlite:///{folder}/store.db DDNSD_SECOND_FACTOR_KEY={folder}/factor\n"
+        f'DDNSD_UPDATE_LISTEN=0.0.0.0:5301 exec {programs.FOLDER}/ddnsd "$@"',
+    )
+    subprocess.run([folder / "ddnsd", "db", "upgrade"], check=True, capture_output=True)
+
+    def furnish(connection: Connection) -> None:
+        alice = accounts.new_user(connection, "alice")
+        for name in DHCP_DOMAINS:
+            domains.add_domain(connection, name, alice, TsigKey.generate("key"), "192.0.2.53:53", public=False)
+
+    with engine_of(folder / "store.db").begin() as connection:
+        furnish(connection)
+    return folder / "ddnsd"
+
+
+def dhcp_keys(command: Path) -> list[str]:
+    """The names of the keys that there are."""
+    listed = subprocess.run([command, "dhcp-key", "list"], check=True, capture_output=True, text=True).stdout
+    return [line.split("\t")[0] for line in listed.splitlines()]
+
+
+def test_keys_of_dhcp_servers_are_written_once(tmp_path: Path) -> None:
+    command, out = dhcp_service(tmp_path), tmp_path / "with a space"
+    out.mkdir()
+    (out / "taken").write_text("kept")
+    kea = {"name": "Office", "domains": list(DHCP_DOMAINS), "for": "kea", "server": "192.0.2.9", "file": f"{out}/kea"}
+    plain = {"name": "plain", "domains": ["Office.example.org."], "file": f"{out}/plain"}
+    gone = {"name": "gone", "state": "absent", "file": f"{out}/gone"}
+    wrong = [
+        {**plain, "name": "other", "file": f"{out}/taken"},
+        {**plain, "name": "other", "file": f"{out}/missing/file"},
+        {**plain, "name": "other", "domains": ["unknown.example.org"], "file": f"{out}/unknown"},
+        {**kea, "domains": [DHCP_DOMAINS[0]]},
+    ]
+    given: list[Given] = [{"ddns_server_dhcp_keys": keys} for keys in ([kea, plain, gone], *([one] for one in wrong))]
+    checked = parts(tmp_path, "dhcp_keys", given[:1], "--check", "--diff", "-vvv")
+    assert (checked[0].refused, dhcp_keys(command), sorted(out.iterdir())) == (False, [], [out / "taken"])
+    assert [result["changed"] for result in checked[0].results if "results" in result].count(True) == 1
+    cases = parts(tmp_path, "dhcp_keys", given, "--diff", "-vvv")
+    refused = [None, f"{out}/taken exists: name another file", "mktemp", "There is no domain unknown.example.org"]
+    expect(cases, [*refused, f"is for {DHCP_DOMAINS[1]}, {DHCP_DOMAINS[0]}. The domains of a key cannot be changed"])
+    assert sorted(out.iterdir()) == [out / name for name in ("kea", "plain", "taken")]
+    assert dhcp_keys(command) == ["office", "plain"]
+    config = json.loads((out / "kea").read_text())["DhcpDdns"]
+    server = {"ip-address": "192.0.2.9", "port": 5301}
+    assert config["forward-ddns"]["ddns-domains"][0]["dns-servers"] == [server]
+    secrets = [config["tsig-keys"][0]["secret"], (out / "plain").read_text().strip().split(":")[2]]
+    assert [stat.S_IMODE((out / name).stat().st_mode) for name in ("kea", "plain")] == [0o600, 0o600]
+    assert not [case for case in (*checked, *cases) for secret in secrets if secret in case.told]
+    before = (out / "kea").read_text()
+    absent = {"ddns_server_dhcp_keys": [{**kea, "state": "absent"}, plain]}
+    again, removed, last = parts(tmp_path, "dhcp_keys", [given[0], absent, absent], "--diff", "-vvv")
+    changes = [[r["changed"] for r in case.results].count(True) for case in (again, removed, last)]
+    assert changes == [0, 2, 0]
+    assert before.count(secrets[0]) == 1
+    assert (dhcp_keys(command), sorted(out.iterdir())) == (["plain"], [out / "plain", out / "taken"])
+
+
+def test_keys_of_dhcp_servers_are_checked(tmp_path: Path) -> None:
+    key = {"name": "office", "domains": ["office.example.org"], "file": "/root/kea.conf"}
+    port = {"ddns_server_update_listen": ["0.0.0.0:5301"]}
+    text = "ddns_server_dhcp_keys needs ddns_server_update_listen, and has each name once"
+    rows: list[tuple[Given, str | None]] = [
+        ({**port, "ddns_server_dhcp_keys": [key, {"name": "old", "state": "absent"}]}, None),
+        ({"ddns_server_dhcp_keys": [{"name": "old", "state": "absent"}]}, None),
+        ({"ddns_server_dhcp_keys": [key]}, text),
+        ({**port, "ddns_server_dhcp_keys": [key, {**key, "name": "OFFICE"}]}, text),
+        ({**port, "ddns_server_dhcp_keys": [{**key, "file": "kea.conf"}]}, text),
+        ({**port, "ddns_server_dhcp_keys": [{"name": "office", "file": "/root/x"}]}, text),
+        ({**port, "ddns_server_dhcp_keys": [{"name": "office", "domains": ["office.example.org"]}]}, text),
+        ({**port, "ddns_server_dhcp_keys": [{**key, "server": "192.0.2.1"}]}, text),
+    ]
+    expect(parts(tmp_path, "check_listeners", [given for given, _ in rows]), [refused for _, refused in rows])

@@ -5,6 +5,7 @@ import os
 import secrets
 import signal
 import socket
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -555,6 +556,122 @@ def test_another_node_knows_the_message(
         assert there.send(delete(name, "A"), add(name, "A", "192.0.2.41"), zone=service.domain) == "NOERROR"
         assert dns.message.from_wire(there.raw(wire), keyring=False).rcode() == dns.rcode.NOERROR
         assert service.dig(name) == ["192.0.2.41"]
+
+
+# ---- zone transfers
+
+
+def reader_of(service: Service, owner: str | None = None, **limits: object) -> Client:
+    """A client with the key of a new token."""
+    maker = owner or service.admin_token
+    body = {"name": f"t{time.monotonic_ns()}", "scopes": ["read"], **limits}
+    made = service.request("POST", "/api/tokens", maker, json=body).json()
+    return Client(service, f"t-{made['id']}", made["token"])
+
+
+def dig(client: Client, zone: str, *more: str, rtype: str = "AXFR", algorithm: str = "hmac-sha256") -> str:
+    """What dig prints. It verifies signatures, and ends a transfer that is not signed."""
+    key = f"{algorithm}:{client.key_name}:{client.tsig or tsig_secret(client.secret)}"
+    command = ["dig", "+nocmd", "+tries=1", "@127.0.0.1", "-p", str(client.port), zone, rtype, *more]
+    signed = ["-y", key] if client.key_name else []
+    return subprocess.run([*command, *signed], capture_output=True, text=True, timeout=60, check=False).stdout
+
+
+def records(text: str) -> list[list[str]]:
+    """The records that dig prints, without TSIG records, sorted."""
+    lines = (line.split() for line in text.splitlines() if line and not line.startswith(";"))
+    return sorted(fields for fields in lines if fields[3] != "TSIG")
+
+
+def test_the_owner_of_a_domain_reads_the_whole_zone(service: Service, host: Client) -> None:
+    zone = service.domain
+    names = [f"{host.key_name.split('.')[0]}-{number}.{zone}" for number in range(1200)]
+    changes = [
+        {"action": "create", "fqdn": name, "set": {"ipv4": "192.0.2.9", "ipv6": "2001:db8::9"}} for name in names
+    ]
+    made = service.request("POST", "/api/changes", service.admin_token, json={"changes": changes})
+    assert made.status_code == 200
+    wait_until(lambda: all(service.dig(name) == ["192.0.2.9"] for name in names[-2:]), 30, "DNS has them")
+    reader = reader_of(service)
+    for algorithm in ("hmac-sha256", "hmac-sha512", "hmac-md5"):
+        found = dig(reader, zone.title(), algorithm=algorithm)
+        assert int(found.split("messages ")[1].split(",")[0]) > 1, found[-200:]
+        assert len(records(found)) > 2 * len(names)
+        assert {fields[4] for fields in records(found) if fields[0] == f"{names[0]}."} == {"192.0.2.9", "2001:db8::9"}
+    assert "status: NOERROR" in dig(reader, zone, "+tcp", rtype="SOA")
+    logged = [line for line in service.log.read_text().splitlines() if "zone transfer" in line]
+    assert logged
+    assert all(zone in line and reader.key_name in line for line in logged[-3:])
+
+
+@pytest.mark.parametrize(
+    "kind", ["unsigned", "host", "key", "wrong", "hosts", "stacks", "others", "user", "name", "foreign", "ixfr", "udp"]
+)
+def test_nobody_else_reads_the_zone(service: Service, host: Client, kind: str) -> None:
+    zone, rtype, more, expected = service.domain, "AXFR", ["+tcp"], "REFUSED"
+    reader = reader_of(service)
+    match kind:
+        case "unsigned":
+            reader = Client(service, "", "x")
+        case "host":
+            reader = host
+        case "key":
+            body = {"name": host.key_name, "hosts": [host.key_name]}
+            made = service.request("POST", "/api/keys", service.admin_token, json=body).json()
+            reader = Client(service, made["login"], made["secret"])
+        case "wrong":
+            reader, expected = Client(service, reader.key_name, "wrong"), "NOTAUTH"
+        case "hosts" | "stacks":
+            reader = reader_of(service, hosts=["a*"]) if kind == "hosts" else reader_of(service, stacks=["a*"])
+        case "others":
+            reader = reader_of(service, domains=["lab.example.org"])
+        case "user":
+            service.cli("user", "add", "carol")
+            reader = reader_of(service, service.cli("token", "add", "carol", "--name", "carol").stdout.strip())
+        case "name":
+            zone = host.key_name
+        case "foreign":
+            zone = "example.com"
+        case "ixfr":
+            rtype = "IXFR=1"
+        case "udp":
+            rtype, more = "AXFR", ["+notcp", "+ignore"]
+    if kind == "udp":
+        message = dns.message.make_query(zone, "AXFR")
+        message.use_tsig(reader.key)
+        answer = dns.query.udp(message, "127.0.0.1", port=reader.port, timeout=10)
+        assert (answer.rcode(), answer.answer) == (dns.rcode.REFUSED, [])
+        return
+    found = dig(reader, zone, *more, rtype=rtype)
+    assert records(found) == []
+    if rtype == "AXFR":
+        query = dns.message.make_query(zone, rtype)
+        if reader.key_name:
+            query.use_tsig(reader.key)
+        answer = dns.message.from_wire(reader.raw(query.to_wire()), keyring=False)
+        assert dns.rcode.to_text(answer.rcode()) == expected
+        assert answer.answer == []
+
+
+def test_a_zone_is_not_read_while_the_name_server_is_silent(service: Service) -> None:
+    reader = reader_of(service)
+    query = dns.message.make_query(service.domain, "AXFR")
+    query.use_tsig(reader.key)
+
+    def begun() -> int:
+        return sum(reader.key_name in line for line in service.log.read_text().splitlines() if "zone transfer" in line)
+
+    def ask() -> str:
+        answer = dns.message.from_wire(reader.raw(query.to_wire()), keyring=reader.key, request_mac=query.mac)
+        return dns.rcode.to_text(answer.rcode())
+
+    with ThreadPoolExecutor(2) as pool, hung(service.named_pid()):
+        waiting = [pool.submit(dig, reader, service.domain, "+time=30") for _ in range(2)]
+        wait_until(lambda: begun() == 2, 20, "two transfers are under way")
+        assert ask() == "SERVFAIL"
+        assert begun() == 2, "a third one is not begun"
+        assert [records(one.result()) for one in waiting] == [[], []], "the service does not wait for ever"
+    assert records(dig(reader, service.domain)) != []
 
 
 # ---- faults

@@ -132,6 +132,24 @@ def sign_answer(
     return _with_tsig(wire, own.name, own.algorithm, moment, mac, error, other)
 
 
+class AnswerSigner:
+    """Signs the messages of one answer (RFC 8945, 5.3.1).
+
+    The first one covers the MAC of the request, each other one that of the message before.
+    """
+
+    def __init__(self, key: TsigKey, request: Tsig) -> None:
+        self._key, self._mac, self._is_first = _wire_key(key), request.mac, True
+
+    def sign(self, wire: bytes) -> bytes:
+        """The next message, with a TSIG record."""
+        moment = _time(int(time.time()), FUDGE_SECONDS)
+        signed = _variables(self._key, moment) if self._is_first else moment
+        self._mac = _mac(self._key, b"".join((len(self._mac).to_bytes(2), self._mac, wire, signed)))
+        self._is_first = False
+        return _with_tsig(wire, self._key.name, self._key.algorithm, moment, self._mac, 0, b"")
+
+
 def refuse_signature(wire: bytes, request: Tsig, error: int) -> bytes:
     """The answer with a TSIG record that has no MAC, for a key that is unknown or a MAC that is wrong."""
     moment = _time(request.signed_at, request.fudge)

@@ -11,7 +11,7 @@ import random
 import socket
 import struct
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from typing import NamedTuple
 
 import dns.exception
@@ -28,12 +28,16 @@ from ddnsd.dns.endpoint import Endpoint
 from ddnsd.dns.message import AAAA, CNAME, IN, POINTER, SOA, TSIG, A, Signed
 from ddnsd.dns.pacing import Pacer
 from ddnsd.dns.rdata import EXAMPLES, text_of
+from ddnsd.dns.signature import after_name
 from ddnsd.dns.tsig import TsigKey
 
 SILENCE_SECONDS = 10.0
 """A name server that sends nothing for so long has lost the transfer."""
 
 SLICE_RECORDS = 200
+
+MOST_UNSIGNED = 99
+"""Messages between two signed ones (RFC 8945, 5.3.1)."""
 
 AXFR, IXFR = 252, 251
 
@@ -142,21 +146,103 @@ async def fetch(domain: Domain, since: int | None = None, pacer: Pacer | None = 
     Raises DnsError.
     """
     pacer = pacer or Pacer()
-    endpoint = Endpoint.from_text(domain.primary, 53)
     question = _question(domain.name, since, TsigKey.of(domain))
     answer = _Answer(domain.name, TsigKey.of(domain), question.mac, since)
+    async with contextlib.aclosing(_received(domain, question.wire, pacer)) as received:
+        async for wire in received:
+            for _ in answer.read(wire):
+                await pacer.turn()
+            if answer.done:
+                break
+    return answer.transfer
+
+
+async def messages(domain: Domain) -> AsyncGenerator[bytes, None]:
+    """The messages of a transfer of the whole zone, as the name server sends them, but without TSIG records.
+
+    A message is verified before it is yielded. Only a few are in memory: the reader decides how fast they come.
+    Raises DnsError.
+    """
+    pacer = Pacer()
+    question = _question(domain.name, None, TsigKey.of(domain))
+    signature = _Signature(domain.name, TsigKey.of(domain), question.mac)
+    found, unsigned = 0, []
+    async with contextlib.aclosing(_received(domain, question.wire, pacer)) as received:
+        async for wire in received:
+            try:
+                message, begins = _verified(wire, signature, domain.name), not found
+            except (struct.error, IndexError, dns.exception.DNSException):
+                raise errors.Refusal("FORMERR", f"the transfer of {domain.name} cannot be read") from None
+            if begins and not message.begins_with_soa:
+                raise errors.Refusal("FORMERR", f"the transfer of {domain.name} begins without a SOA record")
+            found += message.soas
+            unsigned.append(message.wire)
+            if message.signed:
+                for one in unsigned:
+                    yield one
+                unsigned = []
+            elif len(unsigned) > MOST_UNSIGNED:
+                raise errors.Refusal("BADSIG", f"the transfer of {domain.name} failed: it is not signed")
+            if found > 1:
+                break
+            await pacer.turn()
+    if unsigned:
+        raise errors.Refusal("BADSIG", f"the transfer of {domain.name} failed: it is not signed")
+
+
+class _Message(NamedTuple):
+    """A message of a transfer without its TSIG record; `soas` is the number of SOA records."""
+
+    wire: bytes
+    soas: int
+    begins_with_soa: bool
+    signed: bool
+
+
+def _verified(wire: bytes, signature: "_Signature", zone: str) -> _Message:
+    """Raises Refusal, Unreachable, struct.error, IndexError, DNSException."""
+    _, flags, questions, answers, authority, additional = _HEADER.unpack_from(wire)
+    at = _HEADER.size
+    rtypes: list[int] = []
+    tsig: tuple[int, int, int] | None = None
+    for _ in range(questions):
+        at = after_name(wire, at) + 4
+    for _ in range(answers + authority + additional):
+        begin, at = at, after_name(wire, at)
+        rtype, _, _, length = _FIXED.unpack_from(wire, at)
+        at += _FIXED.size
+        tsig = (begin, at, length) if rtype == TSIG else None
+        rtypes.append(rtype)
+        at += length
+    if tsig is None:
+        signature.add(wire, last=False)
+        without = wire
+    else:
+        begin, data, length = tsig
+        signature.check(wire, begin, dns.name.from_wire(wire, begin)[0].to_text(), data, length)
+        without = b"".join((wire[:10], (additional - 1).to_bytes(2), wire[_HEADER.size : begin]))
+    if flags & 0xF:
+        rcode = dns.rcode.to_text(dns.rcode.Rcode(flags & 0xF))
+        raise errors.Refusal(rcode, f"the name server answers {rcode} to a transfer of {zone}")
+    if not answers:
+        raise errors.Unreachable(f"the transfer of {zone} ended early")
+    return _Message(without, rtypes[:answers].count(SOA), rtypes[0] == SOA, tsig is not None)
+
+
+async def _received(domain: Domain, question: bytes, pacer: Pacer) -> AsyncGenerator[bytes, None]:
+    """The messages that the name server sends, without an end: the reader closes this. Raises Unreachable."""
+    endpoint = Endpoint.from_text(domain.primary, 53)
     try:
         async with asyncio.timeout(SILENCE_SECONDS):
             reader, writer = await asyncio.open_connection(endpoint.host, endpoint.port)
         try:
-            writer.write(struct.pack("!H", len(question.wire)) + question.wire)
-            while not answer.done:
+            writer.write(struct.pack("!H", len(question)) + question)
+            while True:
                 pacer.pause()
                 async with asyncio.timeout(SILENCE_SECONDS):
                     wire = await reader.readexactly(int.from_bytes(await reader.readexactly(2)))
                 pacer.resume()
-                for _ in answer.read(wire):
-                    await pacer.turn()
+                yield wire
         finally:
             pacer.resume()
             writer.transport.abort()
@@ -166,7 +252,6 @@ async def fetch(domain: Domain, since: int | None = None, pacer: Pacer | None = 
         raise errors.Unreachable(f"{endpoint} does not answer") from None
     except (OSError, asyncio.IncompleteReadError) as error:
         raise errors.Unreachable(f"{endpoint}: {getattr(error, 'strerror', None) or error}") from None
-    return answer.transfer
 
 
 def _question(zone: str, since: int | None, key: TsigKey) -> Signed:

@@ -107,3 +107,37 @@ def test_refusals_are_told_by_dnspython() -> None:
     bad = answer(update.wire, KEY, rcode=dns.rcode.NOTAUTH, error=dns.rcode.BADKEY)
     with pytest.raises(Refusal, match="BADKEY"):
         update.verify(bad)
+
+
+def several(key: TsigKey, query: dns.message.Message) -> list[bytes]:
+    """An answer of four messages, signed here."""
+    found = signature.tsig_of(query.to_wire())
+    assert found is not None
+    signer, made = signature.AnswerSigner(key, found), []
+    for number in range(4):
+        plain = dns.message.make_response(dns.message.make_query(ZONE, "AXFR", id=query.id))
+        plain.answer.append(dns.rrset.from_text(f"{number}.{ZONE}.", 60, "IN", "A", "192.0.2.1"))
+        made.append(signer.sign(plain.to_wire()))
+    return made
+
+
+@pytest.mark.parametrize("key", KEYS, ids=lambda key: key.algorithm)
+def test_an_answer_of_several_messages(key: TsigKey) -> None:
+    query = dns.message.make_query(ZONE, "AXFR")
+    query.use_tsig(key.dnspython)
+    made = several(key, query)
+
+    def read(messages: list[bytes]) -> list[bool]:
+        context, signed = None, []
+        for wire in messages:
+            message = dns.message.from_wire(
+                wire, keyring=key.dnspython, request_mac=query.mac, xfr=True, tsig_ctx=context, multi=True
+            )
+            context = message.tsig_ctx
+            signed.append(message.had_tsig)
+        return signed
+
+    assert read(made) == [True] * 4
+    for wrong in (made[1:], [made[0], made[2]], [made[0], made[1].replace(b"\xc0\x00\x02\x01", b"\xc0\x00\x02\x02")]):
+        with pytest.raises(dns.tsig.BadSignature):
+            read(wrong)

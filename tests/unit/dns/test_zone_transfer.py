@@ -4,11 +4,12 @@
 import asyncio
 import socket
 import struct
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from typing import Any
 
 import dns.message
+import dns.rdatatype
 import dns.rrset
 import pytest
 
@@ -17,7 +18,7 @@ from ddnsd.dns import errors
 from ddnsd.dns.message import CNAME, NS, A
 from ddnsd.dns.places import addresses, found_at, is_as_wanted, matches
 from ddnsd.dns.tsig import TsigKey
-from ddnsd.dns.zone_transfer import WHOLE, State, entry, fetch, is_newer, log_of, state_of
+from ddnsd.dns.zone_transfer import MOST_UNSIGNED, WHOLE, State, entry, fetch, is_newer, log_of, messages, state_of
 
 KEY = TsigKey.generate("key.example.org")
 SOA = "ns.example.org. me.example.org. {} 1 1 1 1"
@@ -94,6 +95,82 @@ async def test_what_is_not_a_transfer(since: int | None, answer: Answer, error: 
     async with primary(answer) as domain:
         with pytest.raises(error):
             await fetch(domain, since)
+
+
+def several(*parts: list[tuple[str, str, str]], unsigned: Collection[int] = ()) -> Answer:
+    """Messages with these records; the signatures of those with a number in `unsigned` are left to the next one."""
+
+    def answer(question: dns.message.Message) -> list[bytes]:
+        made, context = [], None
+        for number, part in enumerate(parts):
+            message = dns.message.make_response(question)
+            for name, rtype, text in part:
+                message.answer.append(dns.rrset.from_text(name, 60, "IN", rtype, text))
+            if number in unsigned:
+                message.tsig = message.keyring = None
+                made.append(message.to_wire())
+                assert context is not None
+                context.update(made[-1])
+            else:
+                made.append(message.to_wire(multi=True, tsig_ctx=context))
+                context = message.tsig_ctx
+        return made
+
+    return answer
+
+
+MIDDLE = [[(f"{number}.example.org.", "A", "192.0.2.1")] for number in range(4)]
+
+
+@pytest.mark.parametrize("unsigned", [(), (1, 2), (4,)])
+async def test_messages_are_passed_on_without_signatures(unsigned: Collection[int]) -> None:
+    async with primary(several([soa(9)], *MIDDLE, [at("192.0.2.2"), soa(9)], unsigned=unsigned)) as domain:
+        found = [dns.message.from_wire(wire) async for wire in messages(domain)]
+    assert [message.had_tsig for message in found] == [False] * 6
+    assert [rrset.to_text() for message in found[1:5] for rrset in message.answer] == [
+        f"{number}.example.org. 60 IN A 192.0.2.1" for number in range(4)
+    ]
+    assert found[-1].answer[-1].rdtype == found[0].answer[0].rdtype == dns.rdatatype.SOA
+
+
+def tampered(answer: Answer, number: int) -> Answer:
+    """The same answer with another address in one message."""
+
+    def other(question: dns.message.Message) -> list[bytes]:
+        made = answer(question)
+        assert ONE in made[number]
+        made[number] = made[number].replace(ONE, TWO)
+        return made
+
+    return other
+
+
+@pytest.mark.parametrize(
+    ("answer", "passed", "error"),
+    [
+        (lambda _: [], 0, errors.Unreachable),
+        (lambda _: [b"garbage"], 0, errors.Refusal),
+        (signed(soa(9), at("192.0.2.1"), soa(9), sign=False), 0, errors.Refusal),
+        (signed(at("192.0.2.1"), soa(9)), 0, errors.Refusal),
+        (signed(), 0, errors.Unreachable),
+        (several([soa(9)], *MIDDLE), 5, errors.Unreachable),
+        (several([soa(9)], *MIDDLE, [soa(9)], unsigned=(4, 5)), 4, errors.Refusal),
+        (several([soa(9)], *MIDDLE * 30, [soa(9)], unsigned=range(1, MOST_UNSIGNED + 5)), 1, errors.Refusal),
+        (tampered(several([soa(9)], *MIDDLE, [soa(9)]), 2), 2, errors.Refusal),
+        (tampered(several([soa(9)], *MIDDLE, [soa(9)], unsigned=(2,)), 2), 2, errors.Refusal),
+    ],
+)
+async def test_nothing_is_passed_on_that_was_not_verified(answer: Answer, passed: int, error: type[Exception]) -> None:
+    found = []
+
+    async def read(domain: Domain) -> None:
+        async for wire in messages(domain):
+            found.append(wire)  # noqa: PERF401  # those before the error count
+
+    async with primary(answer) as domain:
+        with pytest.raises(error):
+            await read(domain)
+    assert len(found) == passed
 
 
 def test_serials_go_round() -> None:

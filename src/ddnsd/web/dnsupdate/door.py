@@ -7,20 +7,24 @@ Only a signed message changes something: records of hosts, or with the key of a 
 Queries for our zones are answered as the primary answers them, because clients ask for the zone of a name first.
 """
 
+import asyncio
+import contextlib
 import hmac
 import time
-from collections.abc import Collection
+from collections.abc import AsyncGenerator, Collection
 from functools import cache
 
 import dns.rdatatype
+import structlog
 from dns.opcode import Opcode
 from dns.rcode import Rcode
 from prometheus_client import Counter
 
 from ddnsd.auth.failed_sign_ins import FailedSignIns
 from ddnsd.auth.failed_sign_ins import Kind as Failed
+from ddnsd.auth.permissions import Action, can, covers_domain
 from ddnsd.auth.tsig_callers import DhcpSigner, Signer, TsigCallers
-from ddnsd.dns import signature
+from ddnsd.dns import signature, zone_transfer
 from ddnsd.dns.errors import DnsError, HostGone
 from ddnsd.dns.signature import FUDGE_SECONDS, Tsig
 from ddnsd.dns.tsig import ALGORITHMS, TsigKey
@@ -29,6 +33,7 @@ from ddnsd.registry.dhcp_updates import DhcpMessage, DhcpUpdates
 from ddnsd.registry.domains import Domains
 from ddnsd.registry.errors import StoreDown
 from ddnsd.registry.last_seen import LastSeen
+from ddnsd.registry.rows import Domain
 from ddnsd.registry.zone_updates import Signed, ZoneUpdates
 from ddnsd.web.context import author
 from ddnsd.web.dnsupdate import messages
@@ -53,6 +58,14 @@ ANSWERS = Counter(
 )
 
 counter = cache(ANSWERS.labels)
+
+TRANSFERS = 2
+"""Maximum number of zone transfers at once: BIND makes only a few, and the secondaries need them, too."""
+
+Answer = bytes | AsyncGenerator[bytes, None]
+"""An answer of one message, or of several."""
+
+log = structlog.get_logger()
 
 _ALGORITHMS = {name.canonicalize(): text for text, name in ALGORITHMS.items()}
 
@@ -81,9 +94,13 @@ class UpdateDoor:
         self._callers, self._updates, self._domains, self._writer = callers, updates, domains, writer
         self._dhcp = dhcp
         self._last_seen, self._failed, self._algorithms = last_seen, failed, frozenset(algorithms)
+        self._transfers = asyncio.Semaphore(TRANSFERS)
 
-    async def answer(self, wire: bytes, peer: str, *, tcp: bool) -> bytes | None:
-        """The answer to a message; None if it gets none."""
+    async def answer(self, wire: bytes, peer: str, *, tcp: bool) -> Answer | None:
+        """The answer to a message; None if it gets none. Over TCP it can be one of several messages.
+
+        Such an answer raises OSError if it cannot be completed: the connection should end then.
+        """
         header = messages.header_of(wire)
         if header is None or header.is_answer:
             return None
@@ -107,14 +124,20 @@ class UpdateDoor:
 
     # ---- signatures
 
-    async def _signed(self, wire: bytes, header: Header, tsig: Tsig, end: int, peer: str, *, tcp: bool) -> bytes:
+    async def _signed(self, wire: bytes, header: Header, tsig: Tsig, end: int, peer: str, *, tcp: bool) -> Answer:
         try:
             signer, key = await self._verify(wire, tsig, peer)
         except _Denied as denied:
             return self._deny(wire, header, tsig, end, denied, peer if tcp else None)
         except Malformed:
             return self._bare(header, Rcode.FORMERR)
-        if header.opcode == Opcode.QUERY:
+        if tcp and header.opcode == Opcode.QUERY and messages.asks_for_zone(wire, end):
+            domain = await self._zone_of(wire, signer)
+            if domain is not None and not self._transfers.locked():
+                log.info("zone transfer", zone=domain.name, key=key.name, source=peer)
+                return self._transfer(wire, header, end, domain, signature.AnswerSigner(key, tsig))
+            unsigned = self._made(wire, header, Rcode.REFUSED if domain is None else Rcode.SERVFAIL, end)
+        elif header.opcode == Opcode.QUERY:
             unsigned = await self._query(wire, header, end, limit=None if tcp else UDP_OCTETS)
         else:
             unsigned = self._made(wire, header, await self._update(wire, tsig, signer, peer), end)
@@ -171,6 +194,37 @@ class UpdateDoor:
         for host in hosts:
             self._last_seen.note(host.id, peer, AGENT, CODES.get(rcode, "dnserr"), tls=False)
         return rcode
+
+    async def _zone_of(self, wire: bytes, signer: Signer | DhcpSigner) -> Domain | None:
+        """The zone of the question if the owner of the key may read all of it: a user who owns it. Raises StoreDown."""
+        try:
+            name = messages.folded(messages.question_of(wire)[0])
+        except Malformed:
+            return None
+        domain = await self._domains.named(name)
+        if domain is None or isinstance(signer, DhcpSigner):
+            return None
+        caller = await signer.caller()
+        return domain if can(caller, Action.OVERSEE, domain) and covers_domain(caller, domain.name) else None
+
+    async def _transfer(
+        self, wire: bytes, header: Header, end: int, domain: Domain, signer: signature.AnswerSigner
+    ) -> AsyncGenerator[bytes, None]:
+        """The zone as the primary has it, message by message. Raises OSError if the primary fails in the middle."""
+        begun = False
+        try:
+            async with self._transfers, contextlib.aclosing(zone_transfer.messages(domain)) as found:
+                async for message in found:
+                    for one in messages.passed_on(message, header):
+                        yield signer.sign(one)
+                    begun = True
+        except DnsError as error:
+            log.warning("zone transfer failed", zone=domain.name, reason=str(error))
+            if begun:
+                raise ConnectionAbortedError from None
+            yield signer.sign(self._made(wire, header, Rcode.SERVFAIL, end))
+        else:
+            counter("QUERY", Rcode.NOERROR.name).inc()
 
     async def _query(self, wire: bytes, header: Header, end: int, *, limit: int | None) -> bytes:
         try:

@@ -31,6 +31,9 @@ RECORD_OCTETS = 11
 MOST_RECORDS = 512
 """Maximum number of records in an UPDATE message."""
 
+MOST_OCTETS = 0xFFFF - 512
+"""Longest message that has room for a TSIG record."""
+
 QR, OPCODE_SHIFT, AA, TC, RD = 0x8000, 11, 0x0400, 0x0200, 0x0100
 
 _HEADER = struct.Struct("!HHHHHH")
@@ -156,6 +159,25 @@ def question_of(wire: bytes) -> tuple[dns.name.Name, RdataType, int | None]:
     if question.rdclass != RdataClass.IN:
         raise Malformed("not the class IN")
     return question.name, question.rdtype, message.payload if message.edns >= 0 else None
+
+
+def asks_for_zone(wire: bytes, end: int) -> bool:
+    """Whether the question, which ends at the octet `end`, is for a transfer of a whole zone (AXFR)."""
+    return struct.unpack("!HH", wire[end - 4 : end]) == (RdataType.AXFR, RdataClass.IN)
+
+
+def passed_on(found: bytes, header: Header) -> Iterator[bytes]:
+    """A message of a transfer as the answer to this request; several if one has no room for another signature."""
+    if len(found) > MOST_OCTETS:
+        whole = dns.message.from_wire(found, one_rr_per_rrset=True)
+        half = len(whole.answer) // 2
+        for part in (whole.answer[:half], whole.answer[half:]):
+            whole.answer = part
+            yield from passed_on(whole.to_wire(max_size=0xFFFF), header)
+            whole.question = []
+        return
+    flags = int.from_bytes(found[2:4]) | header.flags & RD
+    yield b"".join((header.id.to_bytes(2), flags.to_bytes(2), found[4:]))
 
 
 def is_ordinary(rtype: RdataType) -> bool:

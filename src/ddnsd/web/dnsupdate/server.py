@@ -84,7 +84,7 @@ class DnsServer:
     ) -> None:
         async with self._room:
             answer = await self._door.answer(wire, str(plain_address(address[0])), tcp=False)
-            if answer is not None and not transport.is_closing():
+            if isinstance(answer, bytes) and not transport.is_closing():
                 transport.sendto(answer, address)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -120,10 +120,14 @@ class DnsServer:
         try:
             async with self._room:
                 answer = await self._door.answer(wire, peer, tcp=True)
-            if answer is not None and not writer.is_closing():
-                writer.write(struct.pack("!H", len(answer)) + answer)
-                with contextlib.suppress(OSError):
-                    await writer.drain()
+            if isinstance(answer, bytes):
+                await _send(writer, answer)
+            elif answer is not None:
+                async with contextlib.aclosing(answer):
+                    async for part in answer:
+                        await _send(writer, part)
+        except OSError:  # nobody reads, or the answer cannot be completed
+            writer.transport.abort()
         finally:
             mine.release()
 
@@ -136,6 +140,15 @@ class DnsServer:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("unexpected error", exc_info=error)
+
+
+async def _send(writer: asyncio.StreamWriter, wire: bytes) -> None:
+    """Send a message, as soon as there is room for it. Raises OSError."""
+    if writer.is_closing():
+        raise ConnectionResetError
+    writer.write(struct.pack("!H", len(wire)) + wire)
+    async with asyncio.timeout(SILENT_SECONDS):
+        await writer.drain()
 
 
 class _Datagrams(asyncio.DatagramProtocol):

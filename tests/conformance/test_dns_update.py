@@ -515,6 +515,35 @@ def test_hmac_md5_where_it_is_not_allowed(limited: Service) -> None:
     assert limited.dig(fqdn) == ["192.0.2.1"]
 
 
+def nsupdate(client: Client, algorithm: str, *lines: str) -> str:
+    """What nsupdate says; empty if the change was made. It verifies the answer's signature."""
+    key = f"{algorithm}:{client.key_name}:{tsig_secret(client.secret)}"
+    script = [f"server 127.0.0.1 {client.port}", f"zone {client.service.domain}", *lines, "send", ""]
+    command = ["nsupdate", "-y", key]
+    return subprocess.run(
+        command, input="\n".join(script), capture_output=True, text=True, timeout=60, check=False
+    ).stderr.strip()
+
+
+def test_programs_use_hmac_md5_where_it_is_allowed(service: Service, limited: Service, host: Client) -> None:
+    lines = f"update delete {host.key_name} A", f"update add {host.key_name} 60 A 192.0.2.92"
+    assert nsupdate(host, "hmac-md5", *lines) == ""
+    assert service.dig(host.key_name) == ["192.0.2.92"]
+    allowed = dig(host, service.domain, rtype="SOA", algorithm="hmac-md5")
+    assert ("status: NOERROR" in allowed, "verify" in allowed) == (True, False)
+
+    old = f"md5.{limited.domain}"
+    there = Client(limited, old, limited.register(old, ip="192.0.2.1"))
+    changes = f"update delete {old} A", f"update add {old} 60 A 192.0.2.92"
+    assert "NOTAUTH(BADKEY)" in nsupdate(there, "hmac-md5", *changes)
+    refused = dig(there, limited.domain, rtype="SOA", algorithm="hmac-md5")
+    assert "status: NOTAUTH" in refused
+    assert "BADKEY" in refused
+    assert limited.dig(old) == ["192.0.2.1"]
+    assert nsupdate(there, "hmac-sha256", *changes) == ""
+    assert limited.dig(old) == ["192.0.2.92"]
+
+
 def mikrotik(fqdn: str, address: str) -> tuple[Fill, Fill]:
     """What RouterOS sends for `/tool dns-update`: the RRset is deleted, and the record added with its TTL."""
     return delete(fqdn, "A"), add(fqdn, "A", address, ttl=60)

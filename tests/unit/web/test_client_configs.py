@@ -269,6 +269,15 @@ def test_the_issuer_of_cert_manager() -> None:
     assert solver == {"dns01": {"rfc2136": rfc2136}}
 
 
+def test_the_page_shows_the_issuer_of_cert_manager() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "dns-update.md").read_text()
+    (block,) = re.findall(r"## cert-manager\n.*?```yaml\n(.*?)```", page, re.DOTALL)
+    port = UpdatePort("ddns.example.org", None, 5301, ("hmac-sha256",))
+    made = dns_configurations(DnsTarget("home.dyn.example.org", "dyn.example.org", port))
+    (text,) = (part.text for one in made if one.name == "cert-manager" for part in one.parts)
+    assert list(yaml.safe_load_all(block)) == list(yaml.safe_load_all(text))
+
+
 def test_the_command_of_mikrotik() -> None:
     *_, command = dns_texts("mikrotik-dns")[0].splitlines()
     path, name, *rest = command.split()

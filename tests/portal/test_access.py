@@ -66,6 +66,7 @@ TABLE = {
     "POST /domains/requests/{request}/withdraw": OWN,
     "GET /domains/{domain}": OWNERS,
     "GET /domains/{domain}/hosts": OWNERS,
+    "GET /domains/{domain}/members": OWNERS,
     "GET /domains/{domain}/edit": OWNERS,
     "POST /domains/{domain}/edit": OWNERS,
     "POST /domains/{domain}/remove": OWNERS,

@@ -4,12 +4,17 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import dns.query
+import dns.update
 import pytest
 from support.browser.portal import Browser
 from support.clients.dyndns import GIVEN, Host, new_label, register
 from support.clients.rest_api import Api
 from support.ports import wait_until
+from support.servers.faults import hung
 from support.servers.service import Service
+
+from ddnsd.dns.tsig import TsigKey
 
 MARKUP = '<script>alert("x")</script>'
 
@@ -121,3 +126,44 @@ def test_a_new_owner_of_the_domain(estate: Estate, admin: Browser, alice: Browse
     assert admin.send(admin.open(edit), edit, owner="admin").status == 200
     for path in (estate.page, estate.list):
         assert estate.owner.open(path).status == 404
+
+
+def write(service: Service, domain: str, *records: tuple[str, str, str]) -> None:
+    """Write names that are nobody's host, as members of a realm do."""
+    key = TsigKey.from_text((service.dir / "bind" / "keys" / f"{domain}.key").read_text())
+    message = dns.update.UpdateMessage(domain, keyring=key.dnspython)
+    for label, rtype, value in records:
+        message.add(label, 300, rtype, value)
+    assert dns.query.tcp(message, "127.0.0.1", port=service.dns_port, timeout=10).rcode() == 0
+
+
+def test_members_of_a_realm_are_listed(
+    service: Service, new_user: Callable[[], tuple[str, Browser]], admin: Browser
+) -> None:
+    (name, owner), (_, stranger), domain = new_user(), new_user(), f"{new_label()}.example.org"
+    page = f"/domains/{domain}/members"
+    service.cli("domain", "add", domain, "--owner", name, "--public")
+    assert "No Kerberos realm" in owner.open(page).text
+    assert page not in owner.open(f"/domains/{domain}").html
+    service.cli("domain", "set", domain, "--gss-realm", domain.upper())
+    assert "No names yet" in owner.open(page).text
+    assert f'href="{page}"' in owner.open(f"/domains/{domain}").html
+    assert stranger.open(f"/domains/{domain}").status == 200
+    assert stranger.open(page).status == 404
+    many = [(f"many{number:02}", "A", "192.0.2.3") for number in range(50)]
+    write(service, domain, ("linux", "A", "192.0.2.1"), ("linux", "AAAA", "2001:db8::1"), *many)
+    for browser in (owner, admin):
+        shown = browser.open(f"{page}?q=LINUX")
+        assert shown.status == 200
+        for text in (f"linux.{domain}", "192.0.2.1", "2001:db8::1", "by Kerberos", domain.upper(), "1–1 of 1"):
+            assert text in shown.text
+        assert "many" not in shown.text
+    assert f"linux.{domain}" in owner.open(f"{page}?q=2001:db8::1").text
+    assert "1–50 of 51" in owner.open(page).text
+    assert f"many49.{domain}" in owner.open(f"{page}?page=2").text
+    assert "No matching names" in owner.open(f"{page}?q=<b>").text
+    owner.cookies["ddns-language"] = "de"
+    assert "über Kerberos" in owner.open(page).text
+    with hung(service.named_pid()):
+        silent = owner.open(page)
+    assert (silent.status, "kann gerade nicht gelesen werden" in silent.text) == (503, True)

@@ -6,6 +6,8 @@ from typing import Any
 from starlette.responses import Response
 
 from ddnsd.auth.permissions import Action, can
+from ddnsd.dns.errors import DnsError
+from ddnsd.dns.zone_members import Member
 from ddnsd.registry.errors import Code, Invalid, Reason
 from ddnsd.registry.host_lists import host_view
 from ddnsd.registry.inputs import GROUP_LENGTH
@@ -70,6 +72,30 @@ async def list_hosts(page: PageRequest) -> Response:
         number=number,
         size=SIZE,
         states=[("", page.gettext("all")), *((name, page.gettext(word)) for name, word in STATES.items())],
+    )
+
+
+async def list_members(page: PageRequest) -> Response:
+    """The names that members of the domain's Kerberos realm have registered, for its owner."""
+    domain = await access.get_domain(page, Action.EDIT)
+    number, text, problem = page_number(page), page.search_text("q", TEXT_LENGTH), ""
+    found: list[Member] = []
+    try:
+        found = await page.portal.zones.members(domain)
+    except DnsError as error:
+        problem = str(error)
+    word = text.lower()
+    matching = [m for m in found if word in m.name or word in m.addresses]
+    return page.render(
+        "domains/members.html",
+        503 if problem else 200,
+        domain=domain,
+        members=matching[(number - 1) * SIZE : number * SIZE],
+        total=len(matching),
+        text=text,
+        number=number,
+        size=SIZE,
+        problem=problem,
     )
 
 
@@ -155,6 +181,7 @@ ROUTES = [
     get("/domains", show_all),
     get("/domains/{name}", show),
     get("/domains/{name}/hosts", list_hosts),
+    get("/domains/{name}/members", list_members),
     get("/domains/{name}/edit", edit),
     post("/domains/{name}/edit", save),
     post("/domains/{name}/remove", remove),

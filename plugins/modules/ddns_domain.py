@@ -89,6 +89,17 @@ options:
     description:
       - Whether hosts can be registered beside the members of O(gss_realm). Members can change hosts of the same name.
     type: bool
+  network:
+    description:
+      - The network of a reverse zone whose name does not say it (RFC 2317), such as V(192.0.2.64/26).
+    type: str
+  reverse:
+    description:
+      - Which hosts with O(fedcloud.ddns.ddns_host#module:ptr) have names in this reverse zone.
+      - With V(off) no host. With V(verified) hosts from whose address the last update came, or whose address somebody
+        set who may change the domain. With V(all) every host.
+    type: str
+    choices: ["off", verified, all]
 seealso:
   - module: fedcloud.ddns.ddns_domain_info
 """
@@ -138,6 +149,8 @@ domain:
     dnssec_policy: default
     gss_realm: null
     gss_hosts: false
+    network: null
+    reverse: "off"
   contains:
     name:
       description: Full name.
@@ -210,6 +223,16 @@ domain:
       type: bool
       returned: always
       sample: false
+    network:
+      description: The addresses whose names are in this reverse zone.
+      type: str
+      returned: always
+      sample: 192.0.2.0/24
+    reverse:
+      description: Which hosts have names in this reverse zone.
+      type: str
+      returned: always
+      sample: verified
     own:
       description: Whether you own it.
       type: bool

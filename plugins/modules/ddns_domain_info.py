@@ -55,6 +55,8 @@ domains:
       dnssec_policy: default
       gss_realm: null
       gss_hosts: false
+      network: null
+      reverse: "off"
   contains:
     name:
       description: Full name.
@@ -127,6 +129,16 @@ domains:
       type: bool
       returned: always
       sample: false
+    network:
+      description: The addresses whose names are in this reverse zone.
+      type: str
+      returned: always
+      sample: 192.0.2.0/24
+    reverse:
+      description: Which hosts have names in this reverse zone.
+      type: str
+      returned: always
+      sample: verified
     own:
       description: Whether you own it.
       type: bool

@@ -75,6 +75,10 @@ options:
     description:
       - Whether the host cannot be deleted. To delete it, set this to V(false) in an earlier task.
     type: bool
+  ptr:
+    description:
+      - Whether the host's addresses have PTR records with its name, as far as their reverse zones allow it.
+    type: bool
   records:
     description:
       - All records of the host other than its addresses. The others are removed. C({}) removes all of them.
@@ -224,6 +228,7 @@ host:
     related: {}
     stack: web-prod
     protect: false
+    ptr: false
     owner: alice
     available: true
     dns: current
@@ -292,6 +297,11 @@ host:
       sample: web-prod
     protect:
       description: Whether it cannot be deleted.
+      type: bool
+      returned: always
+      sample: false
+    ptr:
+      description: Whether its addresses have PTR records with its name, as far as their reverse zones allow it.
       type: bool
       returned: always
       sample: false

@@ -76,6 +76,7 @@ hosts:
       records: {}
       stack: web-prod
       protect: false
+      ptr: false
       owner: alice
       available: true
       dns: current
@@ -144,6 +145,11 @@ hosts:
       sample: web-prod
     protect:
       description: Whether it cannot be deleted.
+      type: bool
+      returned: always
+      sample: false
+    ptr:
+      description: Whether its addresses have PTR records with its name, as far as their reverse zones allow it.
       type: bool
       returned: always
       sample: false

@@ -26,6 +26,8 @@ NOTHING: Content = {
     "dnssec_policy": None,
     "gss_realm": None,
     "gss_hosts": False,
+    "network": None,
+    "reverse": "off",
     "inline_signing": False,
     "hosts": 0,
 }

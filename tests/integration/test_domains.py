@@ -94,6 +94,8 @@ def test_add_exist_ok_adds_then_changes_then_does_nothing(service: Service) -> N
         "dnssec_policy": None,
         "gss_realm": None,
         "gss_hosts": False,
+        "network": None,
+        "reverse": "off",
         "inline_signing": False,
         "hosts": 0,
     }

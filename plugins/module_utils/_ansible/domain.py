@@ -32,6 +32,8 @@ SPEC = (
             "dnssec_policy": {"type": "str"},
             "gss_realm": {"type": "str"},
             "gss_hosts": {"type": "bool"},
+            "network": {"type": "str"},
+            "reverse": {"type": "str", "choices": ["off", "verified", "all"]},
         }
     )
 )
@@ -88,6 +90,8 @@ def _spec(params: Mapping[str, Any]) -> DomainSpec:
         "dnssec_policy": names.dnssec_policy,
         "gss_realm": names.gss_realm,
         "gss_hosts": names.flag,
+        "network": names.network,
+        "reverse": names.reverse,
     }
     given = {option: parsed(option, parse) for option, parse in parsers.items() if params[option] is not None}
     name = parsed("name", names.domain_name)

@@ -33,6 +33,7 @@ SPEC = (
             "ttl": {"type": "int"},
             "labels": {"type": "dict"},
             "protect": {"type": "bool"},
+            "ptr": {"type": "bool"},
             "records": {"type": "dict"},
             "related": {"type": "dict"},
             "stack": {"type": "str"},

@@ -6,10 +6,10 @@
     stack: NAME, or {name, moved_from, protect, max_changes, gives}
     defaults: {domain, and every key of a host}
     domains: {NAME: {public, comment, ttl, group, available, dns_updates, owner, primary, key,
-                     dnssec_policy, gss_realm, gss_hosts, adopt, adopt_from}}
+                     dnssec_policy, gss_realm, gss_hosts, network, reverse, adopt, adopt_from}}
     keys: {NAME: {hosts, secret}}
-    hosts: {NAME: {ipv4, ipv6, alias, wildcard, comment, ttl, labels, protect, records, related, secret, moved_from,
-            adopt, adopt_from, fqdn}}
+    hosts: {NAME: {ipv4, ipv6, alias, wildcard, comment, ttl, labels, protect, ptr, records, related, secret,
+            moved_from, adopt, adopt_from, fqdn}}
 
 A host is declared in full: a field that is not named has the default, or no value (wildcard: false). Null is no value,
 also if there is a default. Default labels are merged with a host's labels. If an address is named neither in the host
@@ -30,10 +30,11 @@ RRsets are kept if a host does not name `records`. If it does, they are all of t
 ones; `{}` is none. Null removes a default RRset, `dynamic` leaves an RRset to others. If only defaults name RRsets, a
 host has these, and keeps others. The same is true of `related`.
 
-`protect` of a host or stack, and `gives` of a stack, are kept if they are not named.
+`protect` of a host or stack, `ptr` of a host, and `gives` of a stack, are kept if they are not named.
 
 A domain is also declared in full, except `available`, `dns_updates`, `owner`, `primary`, `key`, `dnssec_policy`,
-`gss_realm` and `gss_hosts`, which are kept if they are not named. All errors are reported at once.
+`gss_realm`, `gss_hosts`, `network` and `reverse`, which are kept if they are not named. All errors are reported at
+once.
 """
 
 from __future__ import annotations
@@ -84,6 +85,7 @@ _PLAIN: dict[str, Callable[[Any], Any]] = {
     "ttl": names.ttl,
     "labels": names.labels,
     "protect": names.flag,
+    "ptr": names.flag,
 }
 _HOST = (*_ADDRESSES, "alias", *_PLAIN, "records", "related", "secret", "moved_from", "adopt", "adopt_from", "fqdn")
 _DEFAULTS = ("domain", *_HOST)
@@ -101,11 +103,20 @@ _DOMAIN: dict[str, Callable[[Any], Any]] = {
     "dnssec_policy": names.dnssec_policy,
     "gss_realm": names.gss_realm,
     "gss_hosts": names.flag,
+    "network": names.network,
+    "reverse": names.reverse,
 }
 _KEY = "key"
 _DOMAIN_KEYS = (*_DOMAIN, _KEY)
-_NOTHING: dict[str, Any] = {"wildcard": False, "comment": None, "ttl": None, "labels": {}, "protect": False}
-_KEPT = ("protect",)
+_NOTHING: dict[str, Any] = {
+    "wildcard": False,
+    "comment": None,
+    "ttl": None,
+    "labels": {},
+    "protect": False,
+    "ptr": False,
+}
+_KEPT = ("protect", "ptr")
 """Fields of a host that are kept if they are not named."""
 _NO_DOMAIN_OPTIONS: dict[str, Any] = {"public": False, "comment": None, "ttl": None, "group": None, "adopt": False}
 _TOLD = (*_ADDRESSES, "alias", "available", "dns_updates", "gss_hosts", "records", "related")

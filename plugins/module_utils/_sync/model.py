@@ -40,6 +40,7 @@ HOST_FIELDS = (
     "ttl",
     "labels",
     "protect",
+    "ptr",
     "records",
     "related",
     "stack",
@@ -63,6 +64,8 @@ DOMAIN_FIELDS = (
     "dnssec_policy",
     "gss_realm",
     "gss_hosts",
+    "network",
+    "reverse",
     "stack",
 )
 """Fields of a domain that a change may set, in the order in which they are shown."""
@@ -120,6 +123,8 @@ class HostSpec:
     """RRsets by key, as in `records.declared`."""
     protect: bool | Sentinel = KEEP
     """Whether it is never deleted or replaced."""
+    ptr: bool | Sentinel = KEEP
+    """Whether its addresses have PTR records with its name."""
     keeps_records: bool = False
     """Whether RRsets stay that are not in `records`: only default ones are declared."""
     alias: str | Sentinel | None = KEEP
@@ -153,6 +158,8 @@ class DomainSpec:
     dnssec_policy: str | Sentinel | None = KEEP
     gss_realm: str | Sentinel | None = KEEP
     gss_hosts: bool | Sentinel = KEEP
+    network: str | Sentinel = KEEP
+    reverse: str | Sentinel = KEEP
     where: Location | None = field(default=None, compare=False)
 
 
@@ -211,6 +218,7 @@ class Host:
     related: Mapping[str, str] | Sentinel = UNKNOWN
     """Interface ids of its related names, by label."""
     protect: bool = False
+    ptr: bool = False
     facts: Mapping[str, Any] = field(default_factory=dict, compare=False)
     """All other fields that the server sends, for information only."""
 
@@ -235,6 +243,8 @@ class Domain:
     dnssec_policy: str | None = None
     gss_realm: str | None = None
     gss_hosts: bool = False
+    network: str | None = None
+    reverse: str = "off"
     facts: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any, Callable, Mapping
 from urllib.parse import urlsplit
 
@@ -362,6 +362,25 @@ def gss_realm(value: Any) -> str | None:
         return None
     if len(given) > 255 or not re.fullmatch(r"[A-Z0-9]([A-Z0-9-]*[A-Z0-9])?(\.[A-Z0-9]([A-Z0-9-]*[A-Z0-9])?)*", given):
         raise ValueError(f"{given!r} is not a Kerberos realm; use capital letters, digits, - and .")
+    return given
+
+
+def network(value: Any) -> str:
+    """The network of a reverse zone. Raises ValueError."""
+    given = text(value).strip()
+    try:
+        return str(ip_network(given))
+    except ValueError:
+        raise ValueError(f"{given!r} is not a network such as 192.0.2.0/26") from None
+
+
+def reverse(value: Any) -> str:
+    """Which hosts have names in a reverse zone. Raises ValueError."""
+    if value is False:  # YAML reads `off` as false
+        return "off"
+    given = text(value).strip()
+    if given not in ("off", "verified", "all"):
+        raise ValueError(f"{given!r} is not off, verified or all")
     return given
 
 

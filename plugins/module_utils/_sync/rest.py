@@ -52,6 +52,7 @@ ALL = frozenset(
         "dry-run",
         "enrol",
         "protect",
+        "ptr",
         "records",
         "rename",
         "stacks",
@@ -80,7 +81,7 @@ class RestServer:
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
         has = ALL if features is None else frozenset(features)
-        missing = {"records", "protect"} - has | (set() if "alias" in has else {"alias", "related"})
+        missing = {"records", "protect", "ptr"} - has | (set() if "alias" in has else {"alias", "related"})
         fields = frozenset(HOST_FIELDS) - missing
         self.capabilities = Capabilities(
             server=f"ddnsd {version}".strip(),

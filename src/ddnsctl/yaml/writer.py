@@ -117,13 +117,14 @@ def _domain_options(domain: Domain) -> dict[str, Any]:
     values = {"public": domain.public, "comment": domain.comment, "ttl": domain.ttl, "group": domain.group}
     values |= {"primary": domain.primary if domain.key else None, "dnssec_policy": domain.dnssec_policy}
     values |= {"gss_realm": domain.gss_realm, "gss_hosts": domain.gss_hosts}
+    values |= {"network": domain.network, "reverse": None if domain.reverse == "off" else domain.reverse}
     return {name: value for name, value in values.items() if value}
 
 
 def _host_options(host: Host) -> dict[str, Any]:
     values = {"wildcard": host.wildcard, "comment": host.comment, "ttl": host.ttl, "labels": dict(host.labels)}
     values["related"] = {} if isinstance(host.related, Sentinel) else dict(host.related)
-    values["protect"] = host.protect
+    values |= {"protect": host.protect, "ptr": host.ptr}
     return {name: value for name, value in values.items() if value}
 
 

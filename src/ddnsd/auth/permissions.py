@@ -59,6 +59,8 @@ def can(caller: Caller, action: Action, subject: Subject) -> bool:
     match subject:
         case Whole():
             return action is Action.ADMINISTER and not is_limited(caller)
+        case Host() if subject.reverse_of is not None:
+            return False  # the service alone changes it
         case Host() | ListedHost():
             return _has_rights(caller, action, subject) and _covers(caller, action, subject)
         case DomainRequest():

@@ -12,6 +12,7 @@ import click
 from ddnsd import settings
 from ddnsd.cli import quotas
 from ddnsd.cli.group import in_transaction, iso_time, short_text
+from ddnsd.db.reverse_zones import MODES
 from ddnsd.dns.tsig import TsigKey
 from ddnsd.operations import domains, moves
 from ddnsd.registry.domain_zones import Provisioned
@@ -22,7 +23,7 @@ from ddnsd.registry.names import fold
 from ddnsd.registry.quota_overrides import Subject
 from ddnsd.registry.quotas import OF_DOMAINS
 
-ABSENT = {("comment", ""), ("ttl", 0), ("dnssec_policy", "none"), ("gss_realm", "none")}
+ABSENT = {("comment", ""), ("ttl", 0), ("dnssec_policy", "none"), ("gss_realm", "none"), ("network", "none")}
 """Values of options that remove the value."""
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -54,6 +55,16 @@ COLUMNS = (
     ),
     click.option(
         "--gss-hosts/--no-gss-hosts", default=None, help="Whether hosts can be registered beside members of the realm."
+    ),
+    click.option(
+        "--network",
+        metavar="NETWORK",
+        help="Of a reverse zone whose name does not say it: its addresses (RFC 2317); none: no network.",
+    ),
+    click.option(
+        "--reverse",
+        type=click.Choice(MODES),
+        help="Which hosts with `ptr` have names in this reverse zone: none, those with proved addresses, or all.",
     ),
 )
 

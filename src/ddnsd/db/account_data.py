@@ -44,6 +44,7 @@ INTERNAL = frozenset({"id", "user_id", "owner_id", "domain_id", "host_id", "key_
     "generation",
     "has_rrsets",
     "public_key",
+    "reverse_of",
     "reversed_name",
     "sign_count",
     "version",
@@ -105,6 +106,7 @@ def host_slice(connection: Connection, user_id: int, after: int, limit: int) -> 
     Each has its related names, records and last request, and under `id` its id.
     """
     query = select(hosts.c.id, *columns(hosts)).where(hosts.c.owner_id == user_id, hosts.c.id > after)
+    query = query.where(hosts.c.reverse_of.is_(None))  # these are of the service
     found = _rows(connection, query.order_by(hosts.c.id).limit(limit))
     ids = [row["id"] for row in found]
     below = _by_host(connection, related, ids)

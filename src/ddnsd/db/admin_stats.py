@@ -39,7 +39,7 @@ class Group(NamedTuple):
 
 def counts(connection: Connection) -> Counts:
     """All numbers, in one query."""
-    of_hosts = select(func.count()).select_from(hosts)
+    of_hosts = select(func.count()).select_from(hosts).where(hosts.c.reverse_of.is_(None))
     parts = (
         select(func.count()).select_from(users),
         select(func.count()).select_from(domains),
@@ -54,7 +54,8 @@ def counts(connection: Connection) -> Counts:
 
 def accounts(connection: Connection, text: str, after: str, limit: int) -> list[Account]:
     """At most `limit` users with `text` in their name and a name above `after`, by name."""
-    own_hosts = select(func.count()).select_from(hosts).where(hosts.c.owner_id == users.c.id).scalar_subquery()
+    own = hosts.c.owner_id == users.c.id, hosts.c.reverse_of.is_(None)
+    own_hosts = select(func.count()).select_from(hosts).where(*own).scalar_subquery()
     own_domains = select(func.count()).select_from(domains).where(domains.c.owner_id == users.c.id).scalar_subquery()
     query = queries.USER.add_columns(own_hosts, own_domains).where(users.c.name > after)
     if text:

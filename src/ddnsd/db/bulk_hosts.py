@@ -32,7 +32,7 @@ from sqlalchemy import (
     update,
 )
 
-from ddnsd.db import history, host_edits, queries, rows
+from ddnsd.db import history, host_edits, pointer_marks, queries, rows
 from ddnsd.db.bulk_sql import Given, for_each, upsert
 from ddnsd.db.schema import domains, events, hosts, pending, related, removals, users
 
@@ -254,6 +254,7 @@ def insert_hosts(connection: Connection, names: Sequence[str], values: Sequence[
         found = connection.execute(select(hosts.c.fqdn, hosts.c.id).where(among(connection, hosts.c.fqdn, part)))
         ids |= {row.fqdn: row.id for row in found}
     _mark_pending(connection, list(ids.values()))
+    pointer_marks.mark(connection, ids.values())
     return ids
 
 
@@ -269,6 +270,7 @@ def update_hosts(
     for_each(connection, _leave_name, ["host_id"], renamed)  # hosts may swap their names
     _write(connection, _write_version, host_updates)
     _mark_pending(connection, sorted(host_updates))
+    pointer_marks.mark(connection, sorted(host_updates))
 
 
 def _mark_pending(connection: Connection, host_ids: Sequence[int]) -> None:
@@ -285,6 +287,8 @@ def _leave_name(given: Given) -> Update:
 def set_hosts(connection: Connection, changes: Mapping[int, Mapping[str, Any]]) -> None:
     """Write new values by host id, of columns that do not affect DNS."""
     _write(connection, _write_plain, changes)
+    shown = {"ptr", "proved_ipv4", "proved_ipv6"}
+    pointer_marks.mark(connection, sorted(host_id for host_id, values in changes.items() if shown & values.keys()))
 
 
 def _write(
@@ -315,6 +319,7 @@ def leave_keys_of_others(connection: Connection, host_ids: Sequence[int]) -> Non
 
 def delete_hosts(connection: Connection, host_ids: Collection[int]) -> None:
     """Delete hosts, their related names and their entries in keys."""
+    pointer_marks.mark(connection, host_ids)
     for part in _slices(sorted(host_ids)):
         connection.execute(delete(hosts).where(among(connection, hosts.c.id, part)))
         connection.execute(delete(pending).where(among(connection, pending.c.host_id, part)))

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Select, delete, exists, func, insert, select
 
 from ddnsd.db import queries
 from ddnsd.db.rows import DhcpKey, Domain, endings
-from ddnsd.db.schema import dhcp_key_domains, dhcp_keys, domains, hosts, related, removals, users
+from ddnsd.db.schema import dhcp_key_domains, dhcp_keys, domains, hosts, related, removals, rrsets, users
 
 DHCP_KEY: Select[Any] = select(*(dhcp_keys.c[name] for name in DhcpKey._fields))
 
@@ -87,10 +87,13 @@ def taken_names(connection: Connection, domain: Domain, names: Collection[str]) 
     """What is in the way at these names of the domain.
 
     Ours are names of hosts, with all names below them (wildcards, related names, records), and names of other domains.
+    A reverse name with a record of somebody else is not ours.
     """
     above = {name: endings(name) for name in names}
     around = {ending for of_name in above.values() for ending in of_name}
-    found = set(connection.scalars(select(hosts.c.fqdn).where(hosts.c.fqdn.in_(around))))
+    foreign = exists().where(rrsets.c.host_id == hosts.c.id, rrsets.c.conflict.is_not(None), ~rrsets.c.claimed)
+    held = hosts.c.reverse_of.is_not(None) & (hosts.c.conflict.is_not(None) | foreign)  # it may belong to DHCP
+    found = set(connection.scalars(select(hosts.c.fqdn).where(hosts.c.fqdn.in_(around), ~held)))
     found.update(connection.scalars(select(related.c.fqdn).where(related.c.fqdn.in_(around))))
     inner = select(domains.c.name).where(domains.c.name.in_(around), domains.c.id != domain.id)
     found.update(name for name in connection.scalars(inner) if name.endswith("." + domain.name))

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, exists, false, insert, or_, select, update
 
-from ddnsd.db import queries, rows
+from ddnsd.db import pointer_marks, queries, rows
 from ddnsd.db.pending import lock
 from ddnsd.db.schema import answers, domains, hosts, key_hosts, keys, related, removals, tokens, users
 
@@ -88,6 +88,7 @@ def send_hosts_of(connection: Connection, owner_id: int) -> None:
     lock(connection, ids)
     queries.remember_unclaimed(connection, ids)
     queries.wish_again(connection, ids)
+    pointer_marks.mark_hosts_of(connection, owner_id)
 
 
 # ---- domains
@@ -126,7 +127,8 @@ def domains_of_user(connection: Connection, user_id: int, limit: int) -> list[st
 
 def hosts_of_user(connection: Connection, user_id: int, limit: int, *, blocked: bool = False) -> list[str]:
     """The full names of at most `limit` hosts of the user, sorted; on demand only of blocked ones."""
-    query = select(hosts.c.fqdn).where(hosts.c.owner_id == user_id).order_by(hosts.c.fqdn)
+    own = hosts.c.owner_id == user_id, hosts.c.reverse_of.is_(None)
+    query = select(hosts.c.fqdn).where(*own).order_by(hosts.c.fqdn)
     return list(connection.scalars((query.where(hosts.c.abuse_blocked) if blocked else query).limit(limit)))
 
 

@@ -84,7 +84,7 @@ def facets(connection: Connection, owner_id: int) -> Facets:
     """The values by which the user's hosts can be filtered."""
     counts = (
         select(hosts.c.domain_id, func.count().label("count"))
-        .where(hosts.c.owner_id == owner_id)
+        .where(hosts.c.owner_id == owner_id, hosts.c.reverse_of.is_(None))
         .group_by(hosts.c.domain_id)
         .subquery()
     )
@@ -96,7 +96,8 @@ def facets(connection: Connection, owner_id: int) -> Facets:
         .order_by(hosts.c.stack)
     )
     sums = (func.count().filter(fits) for fits in STATES.values())
-    counted = connection.execute(select(*sums).select_from(hosts).where(hosts.c.owner_id == owner_id)).one()
+    own = hosts.c.owner_id == owner_id, hosts.c.reverse_of.is_(None)
+    counted = connection.execute(select(*sums).select_from(hosts).where(*own)).one()
     return Facets(
         {row[0]: row[1] for row in connection.execute(of_domains.order_by(domains.c.name))},
         {row[0]: row[1] for row in connection.execute(of_stacks)},
@@ -106,7 +107,9 @@ def facets(connection: Connection, owner_id: int) -> Facets:
 
 def _of(query: Select[Any], view: View) -> Select[Any]:
     """The query for the hosts of the view, with only the joins that it needs."""
-    fits: list[ColumnElement[bool]] = [] if view.owner_id is None else [hosts.c.owner_id == view.owner_id]
+    fits: list[ColumnElement[bool]] = [hosts.c.reverse_of.is_(None)]
+    if view.owner_id is not None:
+        fits.append(hosts.c.owner_id == view.owner_id)
     if view.text:
         fits.append(_holding(view.text, comments=view.comments))
     if view.domain:

@@ -40,8 +40,9 @@ from sqlalchemy import (
 from ddnsd.db import history, queries
 from ddnsd.db.bulk_sql import Given, fetch_each, for_each, upsert
 from ddnsd.db.pending import Confirmed, lock, lock_free, locking, mark_confirmed, mark_pending
+from ddnsd.db.pointer_marks import mark
 from ddnsd.db.schema import history as history_table
-from ddnsd.db.schema import hosts, pending
+from ddnsd.db.schema import hosts, pending, pointer_marks
 
 _ENTRY = tuple(f"entry_{name}" for name in history.Entry._fields if name not in ("before", "after"))
 _NO_ENTRY = (None,) * len(_ENTRY)
@@ -116,6 +117,7 @@ def write_host_updates(
                 rows = [(host_update.host_id, *host_update.values.values()) for host_update in same]
                 for_each(connection, _write, ("host_id", *names), rows)
                 mark_pending(connection, [host_update.host_id for host_update in same], queries.now())
+                mark(connection, [host_update.host_id for host_update in same])
     return skipped
 
 
@@ -253,9 +255,15 @@ def _write_all(given: Given) -> Select[Any]:
         tuple_(pending.c.host_id, pending.c.version).in_(select(*confirmed.c)),
         pending.c.host_id.in_(select(locked.c.id)),
     )
-    written = _write(given).where(hosts.c.id == locked.c.id).returning(hosts.c.id, hosts.c.version).cte("written")
+    written = (
+        _write(given)
+        .where(hosts.c.id == locked.c.id)
+        .returning(hosts.c.id, hosts.c.version, hosts.c.ptr)
+        .cte("written")
+    )
     since = bindparam("since", type_=BigInteger)
     waiting = upsert(given.dialect, pending, select(written.c.id, written.c.version, since))
+    marks = insert(pointer_marks).from_select(["host_id"], select(written.c.id).where(written.c.ptr))
     entries = _entries(given, locked.c).where(locked.c.id == given["host_id"])
     added = insert(history_table).from_select(_INTO, entries)
-    return select(locked.c.id).add_cte(left.cte("left"), waiting.cte("waiting"), added.cte("added"))
+    return select(locked.c.id).add_cte(left.cte("left"), waiting.cte("waiting"), marks.cte("marks"), added.cte("added"))

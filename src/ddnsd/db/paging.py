@@ -98,7 +98,7 @@ def _filtered(
     """
     stack, fqdns = wanted.stack, wanted.fqdns
     host_id = hosts.c.id if fqdns is None else hosts.c.id + 0
-    query = query.where(host_id > after).order_by(host_id)
+    query = query.where(host_id > after, hosts.c.reverse_of.is_(None)).order_by(host_id)
     if fqdns is not None:
         query = query.where(hosts.c.fqdn.in_(fqdns))
     if stack is not None:
@@ -159,7 +159,10 @@ def _after(owner_id: int, domain_id: int | Column[int], name: str) -> ColumnElem
     index of all names instead: it expects a match soon, and reads the whole table if the user has none in the domain.
     """
     return and_(
-        hosts.c.owner_id == owner_id, tuple_(*_BY_NAME) > tuple_(domain_id, name), hosts.c.domain_id <= domain_id
+        hosts.c.owner_id == owner_id,
+        tuple_(*_BY_NAME) > tuple_(domain_id, name),
+        hosts.c.domain_id <= domain_id,
+        hosts.c.reverse_of.is_(None),
     )
 
 
@@ -209,13 +212,14 @@ def _owned(row: Any) -> OwnedHost:
 
 def host_counts(connection: Connection) -> dict[int, int]:
     """Numbers of hosts by domain id; domains without hosts are missing."""
-    counted = select(hosts.c.domain_id, func.count()).group_by(hosts.c.domain_id)
+    counted = select(hosts.c.domain_id, func.count()).where(hosts.c.reverse_of.is_(None)).group_by(hosts.c.domain_id)
     return {row[0]: row[1] for row in connection.execute(counted)}
 
 
 def host_count(connection: Connection, domain_id: int) -> int:
     """Number of hosts of the domain."""
-    return connection.scalar(select(func.count()).select_from(hosts).where(hosts.c.domain_id == domain_id)) or 0
+    mine = hosts.c.domain_id == domain_id, hosts.c.reverse_of.is_(None)
+    return connection.scalar(select(func.count()).select_from(hosts).where(*mine)) or 0
 
 
 def page_of_domains(connection: Connection, after: int, limit: int) -> list[rows.Domain]:

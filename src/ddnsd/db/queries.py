@@ -27,7 +27,7 @@ from sqlalchemy import (
     update,
 )
 
-from ddnsd.db import rows
+from ddnsd.db import pointer_marks, rows
 from ddnsd.db.bulk_sql import Lines
 from ddnsd.db.pending import ASKED_FOR, lock, mark_pending
 from ddnsd.db.schema import (
@@ -302,7 +302,7 @@ def some_published(connection: Connection, domain_id: int, number: int) -> list[
 
 def host_count(connection: Connection) -> int:
     """Number of all hosts."""
-    return connection.scalar(select(func.count()).select_from(hosts)) or 0
+    return connection.scalar(select(func.count()).select_from(hosts).where(hosts.c.reverse_of.is_(None))) or 0
 
 
 def pending_count(connection: Connection) -> int:
@@ -318,6 +318,7 @@ def has_unfinished_work(connection: Connection) -> bool:
         exists().where(removals.c.dirty_since.is_not(None)),
         exists().select_from(set_aside),
         exists().select_from(resends),
+        *pointer_marks.are_due(),
     )
     return bool(connection.scalar(select(or_(*waiting))))
 
@@ -443,11 +444,13 @@ def add_host(connection: Connection, **values: Any) -> int:
     assert result.inserted_primary_key is not None
     host_id = int(result.inserted_primary_key[0])
     mark_pending(connection, [host_id], moment)
+    pointer_marks.mark(connection, [host_id])
     return host_id
 
 
 def delete_host(connection: Connection, host_id: int) -> None:
     """Delete the host, its related names and its entries in keys."""
+    pointer_marks.mark(connection, [host_id])
     connection.execute(delete(hosts).where(hosts.c.id == host_id))
     connection.execute(delete(pending).where(pending.c.host_id == host_id))
 

@@ -116,7 +116,8 @@ def lock(connection: Connection, user_id: int) -> None:
 
 def hosts_of(connection: Connection, user_id: int, *where: ColumnElement[bool], most: int) -> int:
     """The number of the user's hosts, counted up to `most`."""
-    some = select(hosts.c.id).where(hosts.c.owner_id == user_id, *where).limit(most).subquery()
+    own = hosts.c.owner_id == user_id, hosts.c.reverse_of.is_(None)
+    some = select(hosts.c.id).where(*own, *where).limit(most).subquery()
     return connection.scalar(select(func.count()).select_from(some)) or 0
 
 
@@ -173,7 +174,7 @@ def largest(connection: Connection) -> dict[str, int]:
         return select(func.max(number.where(~users.c.admin, *where).group_by(column).subquery().c.number))
 
     counted = {
-        "hosts_per_user": most(hosts, hosts.c.owner_id),
+        "hosts_per_user": most(hosts, hosts.c.owner_id, hosts.c.reverse_of.is_(None)),
         "tokens_per_user": most(tokens, tokens.c.user_id, _is_lasting()),
         "keys_per_user": most(keys, keys.c.owner_id),
     }

@@ -11,6 +11,10 @@ class Host(NamedTuple):
     a CNAME record of ours may be at its name. `blocked_by_domain`: the owner of its domain has blocked it. `withdrawn`:
     its records are removed from DNS while its owner is disabled. `quarantine_ipv4` and `quarantine_ipv6` are the
     addresses that its names have while it is in quarantine.
+
+    `ptr`: it wants the reverse names of its addresses. `proved_ipv4` and `proved_ipv6` are the addresses of the last
+    update that came from there or from somebody who may change the reverse zone. `reverse_of` is None except for
+    reverse names, which are rows of the service: the address of the name.
     """
 
     id: int
@@ -49,6 +53,10 @@ class Host(NamedTuple):
     stack: str | None
     protect: bool
     labels: str
+    ptr: bool
+    proved_ipv4: str | None
+    proved_ipv6: str | None
+    reverse_of: str | None
     created: int
     domain: str
     domain_owner_id: int
@@ -96,6 +104,7 @@ class Watched(NamedTuple):
     abuse_blocked: bool
     quarantine_ipv4: str | None
     quarantine_ipv6: str | None
+    reverse_of: str | None
     withdrawn: bool
     pending_since: int | None
     has_related: bool
@@ -132,6 +141,10 @@ class Domain(NamedTuple):
     `generation` increases when the primary or the key changes. `inline_signing`: the primary answers from a signed copy
     of the zone, so answers follow its acknowledgements late. Members of the Kerberos realm `gss_realm` write their own
     addresses at BIND; hosts can be registered beside them only with `gss_hosts`.
+
+    `network` has the addresses whose names are in a reverse zone, if its name does not say it. `reverse` says which
+    hosts may have such a name: none with `off`, all with `all`, and with `verified` those that have proved that the
+    address is theirs.
     """
 
     id: int
@@ -154,6 +167,8 @@ class Domain(NamedTuple):
     dnssec_policy: str | None
     gss_realm: str | None
     gss_hosts: bool
+    network: str | None
+    reverse: str
     created: int
     generation: int
     frozen_since: int | None

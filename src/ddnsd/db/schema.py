@@ -66,6 +66,9 @@ def _reversed_index() -> Index:
     return Index(None, "reversed_name", "owner_id", sqlite_where=filled, postgresql_where=filled)
 
 
+REVERSE_NAMES = text("reverse_of IS NOT NULL")
+"""The rows of `hosts` that are reverse names."""
+
 users = Table(
     "users",
     metadata,
@@ -230,6 +233,8 @@ domains = Table(
     Column("dnssec_policy", String(63)),  # BIND signs it with this policy
     Column("gss_realm", String(255)),  # the Kerberos realm whose members write their own addresses
     _flag("gss_hosts", False),  # hosts can be registered beside those members
+    Column("network", String(43)),  # the addresses whose names are in a reverse zone, if its name does not say it
+    Column("reverse", String(8), nullable=False, server_default=text("'off'")),  # off verified all
     Column("created", BigInteger, nullable=False),
     _count("generation", 1),  # increases when the primary or the key changes
     Column("frozen_since", BigInteger),  # for maintenance: nothing is sent to the zone
@@ -314,6 +319,10 @@ hosts = Table(
     Column("stack", String(63)),  # the declaration that owns the host
     _flag("protect", False),  # it cannot be deleted
     Column("labels", Text, nullable=False, server_default="{}"),  # JSON, string to string
+    _flag("ptr", False),  # it wants the reverse names of its addresses
+    Column("proved_ipv4", IPV4),  # the last address that an update set from there, or an owner of the reverse zone
+    Column("proved_ipv6", IPV6),
+    Column("reverse_of", String(39)),  # of a reverse name, which is a row of the service: its address
     Column("created", BigInteger, nullable=False),
     Column("reversed_name", REVERSED),  # of the full name; only if it has several labels within the domain, as few have
     Index("ix_hosts_owner_id", "owner_id", "fqdn"),
@@ -321,7 +330,35 @@ hosts = Table(
     Index("ix_hosts_owner_id_id", "owner_id", "id"),
     Index("ix_hosts_domain_id", "domain_id", "id"),
     Index("ix_hosts_stack", "stack", "id"),
+    Index("ix_hosts_reverse_of", "reverse_of", sqlite_where=REVERSE_NAMES, postgresql_where=REVERSE_NAMES),
     _reversed_index(),
+)
+
+# The addresses whose reverse names hosts want, in this order. No foreign key: rows of a deleted host say what is left
+# to remove.
+pointers = Table(
+    "pointers",
+    metadata,
+    _id(),
+    Column("host_id", Id, nullable=False),
+    Column("address", String(39), nullable=False, index=True),
+    UniqueConstraint("host_id", "address"),
+)
+
+# Changed hosts, written with the change: their pointers are to be computed again.
+pointer_marks = Table(
+    "pointer_marks",
+    metadata,
+    _id(),
+    Column("host_id", Id, nullable=False),
+)
+
+# Reverse zones have changed, so all pointers are looked at again: those with ids above `after_id` are still to come.
+pointer_pass = Table(
+    "pointer_pass",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=False),
+    Column("after_id", Id, nullable=False),
 )
 
 pending = Table(

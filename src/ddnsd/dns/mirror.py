@@ -410,7 +410,8 @@ def _divided(item: HostRecords, known: set[Place]) -> Iterable[HostRecords]:
     for names, claimed in ((ours, True), (others, False)):
         if names:
             aliased = item.host.alias is not None or (item.host.fqdn, mirrors.CNAME) in known
-            host = item.host._replace(claimed=claimed, aliased=aliased)
+            # a record of a reverse name there may have an older value: it is ours as those of hosts are
+            host = item.host._replace(claimed=claimed, aliased=aliased, reverse_of=None)
             left = (rtype for fqdn, rtype in known if fqdn == host.fqdn and rtype not in ("", mirrors.CNAME))
             yield HostRecords(host, names, sets, leaving=tuple(left) if host.alias is not None else ())
             sets = []

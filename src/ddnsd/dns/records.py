@@ -96,9 +96,9 @@ def owned_names(host: Host, related: Iterable[Related] = (), rrsets: Iterable[RR
 def is_hidden(host: Host | Watched) -> bool:
     """Whether the host's own records are removed from DNS.
 
-    It is blocked, also in quarantine, or its owner is disabled with records removed.
+    It is blocked, also in quarantine, or its owner is disabled with records removed. Reverse names follow their hosts.
     """
-    return host.abuse_blocked or host.withdrawn
+    return host.reverse_of is None and bool(host.abuse_blocked or host.withdrawn)
 
 
 def record_sets(host: Host | Watched, rrsets: Iterable[RRset], again: Container[int] = ()) -> list[RecordSet]:

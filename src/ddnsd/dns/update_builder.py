@@ -14,6 +14,8 @@ from ddnsd.dns.tsig import TsigKey
 
 LONGEST_MESSAGE = 65_535
 
+PTR = "PTR"
+
 
 def signed(compose: Callable[[], Update], key: TsigKey) -> Signed:
     """The signed message of `compose`. Raises Unsendable, also for a broken row, which must not stop other rows."""
@@ -56,7 +58,10 @@ def host_update(zone: str, hosts: Iterable[HostRecords], default_ttl: int) -> Up
             if alias is not None:
                 update.replace_set(fqdn, "CNAME", seconds, (alias,))
         for one in item.sets:
-            require_room(update, one, aliased=one.fqdn == host.fqdn and host.aliased)
+            if host.reverse_of is not None and one.claimed:
+                update.require_values(one.fqdn, one.rtype, one.values)  # a PTR record of others is never replaced
+            else:
+                require_room(update, one, aliased=one.fqdn == host.fqdn and host.aliased)
             _require_path(update, one.fqdn, zone, checked)
             update.replace_set(one.fqdn, one.rtype, one.ttl or seconds, one.values)
     return update
@@ -109,6 +114,8 @@ def removal(zone: str, leaving: Iterable[Removal]) -> Update:
         if removal.rtype is not None:
             if removal.exact:
                 assert removal.data is not None
+                if removal.rtype == PTR:  # DHCP may have written the same record
+                    update.require_absent(removal.fqdn, DHCID)
                 update.remove_values(removal.fqdn, removal.rtype, values_of(removal.data))
             else:
                 update.replace_set(removal.fqdn, removal.rtype, 0, ())

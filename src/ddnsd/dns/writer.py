@@ -20,7 +20,7 @@ from dns.message import Message
 from prometheus_client import Gauge, Histogram
 from sqlalchemy import Connection
 
-from ddnsd.db import history, queries, resends, set_aside
+from ddnsd.db import history, pointers, queries, resends, set_aside
 from ddnsd.db.base import OutcomeUnknown, StoreDown
 from ddnsd.db.host_updates import HostUpdate, is_single, write_host_updates
 from ddnsd.db.lookups import Lookups
@@ -74,6 +74,9 @@ SWEPT = 5000
 
 FULL = 512
 """A zone with so many queued hosts is not swept, so that it does not delay others."""
+
+FOLLOWED = 20
+"""Transactions of one sweep that let reverse names follow their hosts."""
 
 RRSETS = 64
 """RRsets that one sweep retries."""
@@ -589,6 +592,7 @@ class Writer:
             return
         await self.refresh()
         await self._mark_resends()
+        await run_safely(self._follow_pointers, "reverse names")
         await self._sweep(queries.now() - GRACE_MICROSECONDS, self.senders)
         await self._look_at_set_aside()
         if version is not None:
@@ -600,6 +604,21 @@ class Writer:
             sender = self.senders.get(domain_id)
             if sender is not None and sender.owned and sender.pending < FULL:
                 await self._store.transact(partial(resends.advance, domain_id=domain_id, limit=SWEPT))
+
+    async def _follow_pointers(self) -> None:
+        """Let the reverse names of changed hosts follow, and send them. Nobody waits for that."""
+        for _ in range(FOLLOWED):
+            if not await self._store.read(pointers.is_due):
+                return
+            followed = await self._store.transact(pointers.follow)
+            for domain_id, host_ids in followed.changed.items():
+                if sender := self.senders.get(domain_id):
+                    for host_id in host_ids:
+                        sender.push_host(host_id, bulk=True)
+            for domain_id in followed.left:
+                self.push_removals_later(domain_id)
+            if not followed.more:
+                return
 
     async def _sweep(self, before: int, domain_ids: Iterable[int]) -> None:
         """Send pending rows of these zones, as far as this process owns them."""

@@ -17,7 +17,7 @@ from dns.message import Message
 from prometheus_client import Counter, Histogram
 from sqlalchemy import Connection
 
-from ddnsd.db import primaries, queries, removals, set_aside
+from ddnsd.db import pointers, primaries, queries, removals, set_aside
 from ddnsd.db.base import Store, StoreDown, ZoneLock
 from ddnsd.db.lookups import Lookups
 from ddnsd.db.pending import Confirmed
@@ -683,6 +683,13 @@ class ZoneSender:
         If only an RRset is in use, the host is sent without it.
         """
         host = item.host
+        if host.reverse_of is not None and (ours := [one for one in item.sets if one.claimed]):
+            # somebody has changed the record: it is ours again only if the name is free
+            records_of = [(one.id, one.fqdn, one.values) for one in ours]
+            await self._transact(lambda c: pointers.give_up(c, self.domain.id, records_of))
+            rest = item._replace(sets=[one._replace(claimed=False) for one in item.sets])
+            await self._send_part([rest], batch, verdicts)
+            return
         doubtful = not host.claimed and host.id in self._unknown_claims
         if (doubtful and await self._is_confirmed_held(item)) or await self._claimed_anew(item, doubtful=doubtful):
             await self._acknowledge([item], batch)

@@ -45,11 +45,13 @@ KINDS: Mapping[int, str | None] = {
     A: None,
     AAAA: None,
     CNAME: None,
-    **{int(dns.rdatatype.from_text(name)): name for name in EXAMPLES},
+    **{int(dns.rdatatype.from_text(name)): name for name in (*EXAMPLES, "PTR")},
 }
-"""Types that a host may have; None for addresses and aliases."""
+"""Types that a host or a reverse name may have; None for addresses and aliases."""
 
-_WITH_NAMES = frozenset(int(dns.rdatatype.from_text(name)) for name in ("CNAME", "HTTPS", "MX", "NAPTR", "SRV", "SVCB"))
+_WITH_NAMES = frozenset(
+    int(dns.rdatatype.from_text(name)) for name in ("CNAME", "HTTPS", "MX", "NAPTR", "PTR", "SRV", "SVCB")
+)
 
 _IGNORED = frozenset(
     {

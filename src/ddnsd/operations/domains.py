@@ -16,6 +16,7 @@ from ddnsd.operations.store_access import check_schema, opened
 from ddnsd.registry.domain_zones import Provisioned, Zones
 from ddnsd.registry.errors import Code, Invalid, NoDomain, Reason
 from ddnsd.registry.names import is_reverse
+from ddnsd.registry.reverse import shown_network
 from ddnsd.settings import Settings
 
 
@@ -146,6 +147,8 @@ async def listed(settings: Settings) -> list[dict[str, Any]]:
             "dnssec_policy": domain.dnssec_policy,
             "gss_realm": domain.gss_realm,
             "gss_hosts": bool(domain.gss_hosts),
+            "network": shown_network(domain),
+            "reverse": domain.reverse,
             "inline_signing": bool(domain.inline_signing),
             "frozen": domain.frozen is not None,
             "frozen_reason": domain.frozen_reason,

@@ -54,6 +54,7 @@ FLAGS = frozenset(
         "inline_signing",
         "private_addresses",
         "protect",
+        "ptr",
         "public",
         "query_credentials",
         "tls",

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from ddnsd.db import bulk_hosts, host_edits, queries, stacks
+from ddnsd.db import bulk_hosts, host_edits, pointers, queries, stacks
 from ddnsd.db import records as rrsets
 from ddnsd.db.bulk_hosts import NewRemoval
 from ddnsd.db.history import SERVICE, Author, Entry
@@ -33,7 +33,18 @@ OF_DOMAIN = (
 )
 OF_OWNER = ("owner_active", "withdrawn")
 KEPT = frozenset(
-    {"id", "version", "claimed", "conflict", "has_rrsets", "created", "pending_since", *OF_DOMAIN, *OF_OWNER}
+    {
+        "id",
+        "version",
+        "reverse_of",
+        "claimed",
+        "conflict",
+        "has_rrsets",
+        "created",
+        "pending_since",
+        *OF_DOMAIN,
+        *OF_OWNER,
+    }
 )
 COLUMNS = tuple(name for name in Host._fields if name not in KEPT)
 """Columns that a change may set."""
@@ -53,6 +64,7 @@ RESTORED = (
     "ttl",
     "stack",
     "protect",
+    "ptr",
     "labels",
     "available",
     "abuse",
@@ -75,6 +87,8 @@ ADDRESSES = (
     "tls_ipv4",
     "updated_ipv6",
     "tls_ipv6",
+    "proved_ipv4",
+    "proved_ipv6",
 )
 """Columns that an undone rename restores together, and only if no update changed them meanwhile."""
 
@@ -129,10 +143,16 @@ def read(
         above_others=bulk_hosts.names_above_others(connection, above, hosts.keys()),
         related_names=bulk_hosts.related_named(connection, new | below),
         names_in_removal=bulk_hosts.names_being_removed(connection, claimed),
+        reverse_zones=pointers.reverse_zones(connection).domains if _wants_pointers(changes, hosts) else (),
         users={user.name: user.id for user in users},
         inactive=frozenset(user.id for user in users if not user.active),
         **_rules(connection, _left_stacks(changes, hosts)),
     )
+
+
+def _wants_pointers(changes: Iterable[Change], hosts: Mapping[str, Host]) -> bool:
+    """Whether one of the hosts wants the reverse names of its addresses."""
+    return any(change.values.get("ptr") or (change.fqdn in hosts and hosts[change.fqdn].ptr) for change in changes)
 
 
 def _rules(connection: Connection, named: Collection[tuple[int, str]]) -> dict[str, Any]:

@@ -19,6 +19,8 @@ import structlog
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
+from ddnsd.auth.caller import Caller
+from ddnsd.auth.permissions import Action, can
 from ddnsd.db import bulk_hosts, empty_non_terminals, idempotency, queries, records, stacks
 from ddnsd.db.base import Store, StoreDown
 from ddnsd.db.history import Author
@@ -128,13 +130,18 @@ class Decided:
     """Permissions of a single change that its caller has already checked; `Change.expect` checks them again.
 
     `user_id` is the owner of the host. `domain` is the only one in which a new name may be. `for_domain`: the caller
-    acts only as the owner of the host's domain.
+    acts only as the owner of the host's domain. `caller` is asked about reverse zones.
     """
 
     user_id: int = 0
     oversight: bool = False
     domain: Domain | None = None
     for_domain: bool = False
+    caller: Caller | None = None
+
+    def may_change(self, domain: Domain, /) -> bool:
+        """Whether the caller may change the domain."""
+        return self.caller is not None and can(self.caller, Action.EDIT, domain)
 
     def may(self, _verb: Verb, _host: Host, /) -> bool:
         """Always True."""
@@ -504,7 +511,7 @@ def write_now(
 
 
 def _validate(call: Call, snapshot: Snapshot, policy: Policy) -> _Validated:
-    validator = ChangeValidator(snapshot, call.rights, policy, call.secret, tls=call.tls)
+    validator = ChangeValidator(snapshot, call.rights, policy, call.secret, tls=call.tls, client_ip=call.client_ip)
     return _Validated(validator, validator.validate(call.changes, atomic=call.atomic))
 
 

@@ -20,7 +20,7 @@ from ddnsd.dns.endpoint import Endpoint
 from ddnsd.dns.new_primary import Found
 from ddnsd.dns.tsig import TsigKey
 from ddnsd.dns.zone_members import Member
-from ddnsd.registry import accounts, domains
+from ddnsd.registry import accounts, domains, reverse
 from ddnsd.registry.errors import Code, Invalid, NoBind, NoDomain, NotEmpty, Reason, Taken
 
 SHOWN = 5
@@ -76,6 +76,7 @@ class Zones:
     ) -> None:
         """Check whether `add` would succeed, as far as possible without changes. Raises as `add` does."""
         await self._store.read(lambda c: _check_new(c, name, owner))
+        reverse.with_network(name, columns)
         features = _features(columns, key)
         if key is None:
             await check_catalog(self._store, self._controlled)
@@ -101,6 +102,7 @@ class Zones:
         """
         where = endpoint(primary or self._primary)
         await self._store.read(lambda c: _check_new(c, name, owner))
+        reverse.with_network(name, columns)
         provisioned, features, made = key is None, _features(columns, key), False
         if key is None:
             await check_catalog(self._store, self._controlled)
@@ -160,7 +162,8 @@ class Zones:
             raise NoDomain(Code.DOMAIN_MISSING, domain=name)
         if expect is not None:
             expect(domain)
-        changed = domains.differing(domain, columns | primary_columns(domain, primary, key))
+        wanted = reverse.with_network(name, columns, domain) | primary_columns(domain, primary, key)
+        changed = domains.differing(domain, wanted)
         found: Found | None = new_primary.NOTHING
         if reached := {column: value for column, value in changed.items() if column in domains.REACHED}:
             if await self._store.transact(lambda c: mirrors.of_domain(c, domain.id)) is not None:
@@ -344,8 +347,7 @@ def _close(connection: Connection, name: str, expect: Expect) -> Domain:
     if domain is None:
         raise NoDomain(Code.DOMAIN_MISSING, domain=name)
     expect(domain)
-    if host_edits.has_hosts(connection, domain.id):
-        raise NotEmpty(Code.DOMAIN_HAS_HOSTS, domain=name)
+    domains.check_empty(connection, domain)
     if not domain.provisioned and host_edits.is_being_left(connection, domain.id):
         raise NotEmpty(Code.DOMAIN_HAS_REMOVALS, domain=name)
     host_edits.set_domain(connection, domain.id, available=False)

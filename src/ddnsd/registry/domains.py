@@ -9,14 +9,14 @@ from sqlalchemy.exc import IntegrityError
 
 from ddnsd.auth.caller import Caller
 from ddnsd.auth.permissions import Action, can, covers_stack, is_name_allowed
-from ddnsd.db import dhcp_keys, host_edits, paging, primaries, queries, resends
+from ddnsd.db import dhcp_keys, host_edits, paging, pointer_marks, pointers, primaries, queries, resends
 from ddnsd.db.base import Store
 from ddnsd.db.primaries import NOTHING, Owned
 from ddnsd.db.rows import Domain, User, reversed_name
 from ddnsd.db.schema import domains
 from ddnsd.db.wildcards import wildcard_above
 from ddnsd.dns.tsig import TsigKey
-from ddnsd.registry import names, transfers
+from ddnsd.registry import names, reverse, transfers
 from ddnsd.registry.errors import Code, Invalid, NoDomain, NotEmpty, Reason, Taken
 from ddnsd.registry.rows import Page, page_of
 
@@ -114,6 +114,7 @@ def add_domain(
     **columns: Any,
 ) -> Domain:
     """Add a domain whose zone accepts updates; `columns` are `public`, `comment`, `ttl`, … Raises Invalid, Taken."""
+    columns = reverse.with_network(name, columns)
     if around := queries.closest_domain(connection, name):
         host_edits.locked_domain(connection, around.name)  # no host can be registered below the name meanwhile
     check_new(connection, name)
@@ -133,6 +134,8 @@ def add_domain(
         )
     except IntegrityError:
         raise Taken(name=Reason(Code.DOMAIN_EXISTS, domain=name)) from None
+    if names.is_reverse(name):
+        pointer_marks.look_at_all(connection)
     queries.add_event(connection, actor, "domain.add", name, client_ip, None, owner_id=owner.id)
     return _named(connection, name)
 
@@ -187,7 +190,7 @@ def set_domain(
     if "owner" in columns:
         new_owner = columns.pop("owner")
         columns["owner_id"] = transfers.check_owner(queries.user(connection, new_owner), new_owner).id
-    changed = differing(domain, columns)
+    changed = differing(domain, reverse.with_network(name, columns, domain))
     if not changed:
         return domain
     check_members(connection, domain, changed)
@@ -196,6 +199,10 @@ def set_domain(
         primaries.send_all_again(connection, domain.id, owned)
     elif "ttl" in changed:
         resends.begin(connection, domain.id)
+    if changed.keys() & {"network", "reverse"}:
+        pointer_marks.look_at_all(connection)
+    if "owner_id" in changed:
+        pointers.set_owner(connection, domain.id, changed["owner_id"])
     now = _named(connection, name)
     for action, detail in _happened(now, changed.keys()):
         queries.add_event(connection, actor, action, name, client_ip, detail, owner_id=domain.owner_id)
@@ -243,11 +250,19 @@ def in_words(columns: Iterable[str]) -> str:
 
 def delete_domain(connection: Connection, domain: Domain, actor: str, client_ip: str | None) -> None:
     """Delete a domain, but not its zone. Raises NotEmpty if it has hosts."""
-    if host_edits.has_hosts(connection, domain.id):
-        raise NotEmpty(Code.DOMAIN_HAS_HOSTS, domain=domain.name)
+    check_empty(connection, domain)
     host_edits.delete_domain(connection, domain.id)
+    if names.is_reverse(domain.name):
+        pointer_marks.look_at_all(connection)
     dhcp_keys.remove_without_domains(connection)
     queries.add_event(connection, actor, "domain.delete", domain.name, client_ip, None, owner_id=domain.owner_id)
+
+
+def check_empty(connection: Connection, domain: Domain) -> None:
+    """Raises NotEmpty if the domain has hosts or reverse names of hosts."""
+    if host_edits.has_hosts(connection, domain.id):
+        only_reverse = paging.host_count(connection, domain.id) == 0
+        raise NotEmpty(Code.DOMAIN_HAS_REVERSE_NAMES if only_reverse else Code.DOMAIN_HAS_HOSTS, domain=domain.name)
 
 
 def _named(connection: Connection, name: str) -> Domain:

@@ -236,6 +236,23 @@ class Code(Enum):
         "zone, or set DDNSD_RNDC_KEY."
     )
 
+    NOT_A_REVERSE_ZONE = "%(domain)s is not a zone for reverse lookups, such as 2.0.192.in-addr.arpa."
+    NETWORK_MISSING = "Give the network of %(domain)s: its name does not say it."
+    NETWORK_OF_OTHER_ZONE = "The names of %(network)s are not in %(domain)s."
+    DOMAIN_HAS_REVERSE_NAMES = (
+        "%(domain)s has reverse names of hosts. Set `reverse` of the domain to off first, and wait a moment."
+    )
+
+    # reverse names
+    POINTER_WITHOUT_ZONE = "The service has no reverse zone for %(address)s."
+    POINTER_ZONE_OFF = "The reverse zone %(domain)s takes no names of hosts."
+    POINTER_UNPROVED = (
+        "The reverse zone takes only addresses from which an update came, and %(address)s is not proved yet."
+    )
+    POINTER_OF_OTHER_HOST = "Another host had %(address)s first."
+    POINTER_OF_HIDDEN_HOST = "The host has no records in DNS now."
+    POINTER_WAITING = "DNS has not confirmed it yet."
+
     # domain requests
     REQUEST_EXISTS = "You have already requested %(domain)s."
     REQUESTS_TOO_MANY = "You already have %(limit)s open requests. Withdraw one first."

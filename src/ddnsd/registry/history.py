@@ -25,6 +25,7 @@ FIELDS = (
     "ttl",
     "stack",
     "protect",
+    "ptr",
     "labels",
     "available",
     "owner_id",
@@ -34,7 +35,9 @@ FIELDS = (
     "blocked_by_domain",
     "quarantined",
 )
-FLAGS = frozenset({"wildcard", "protect", "available", "abuse", "abuse_blocked", "blocked_by_domain", "quarantined"})
+FLAGS = frozenset(
+    {"wildcard", "protect", "ptr", "available", "abuse", "abuse_blocked", "blocked_by_domain", "quarantined"}
+)
 BLOCKING = frozenset({"abuse_blocked", "block_reason", "blocked_by_domain", "quarantined"})
 
 

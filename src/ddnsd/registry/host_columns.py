@@ -14,7 +14,7 @@ from ddnsd.registry.errors import Code, DeniedAddress, Invalid, InvalidAddress, 
 from ddnsd.registry.policy import Policy
 
 FAMILIES = {"ipv4": 4, "ipv6": 6}
-PLAIN = ("wildcard", "comment", "ttl", "stack", "protect", "available", "owner_id")
+PLAIN = ("wildcard", "comment", "ttl", "stack", "protect", "ptr", "available", "owner_id")
 COMMENT_LENGTH = 255
 ALIAS_LENGTH = 255
 MOST_ADDRESSES = 16

@@ -13,9 +13,10 @@ from ddnsd.db.last_seen import Contact
 from ddnsd.db.paging import HostFilter, HostPosition, OwnedHost
 from ddnsd.db.rows import Domain, Host, ListedHost
 from ddnsd.dns.writer import Writer
-from ddnsd.registry import names
+from ddnsd.registry import names, pointer_states
 from ddnsd.registry.errors import Reason
 from ddnsd.registry.last_seen import LastSeen
+from ddnsd.registry.pointer_states import Pointer
 from ddnsd.registry.rows import Page
 from ddnsd.registry.status import DnsState
 from ddnsd.registry.validation import warnings_by_name
@@ -51,10 +52,15 @@ class HostPage(NamedTuple):
 
 
 class Notices(NamedTuple):
-    """Names above or below a host for which a wildcard does not answer, and since when its addresses alternate."""
+    """What the owner of a host should know.
+
+    Names above or below it for which a wildcard does not answer, since when its addresses alternate, and its reverse
+    names.
+    """
 
     warnings: list[Reason]
     flapping_since: int | None
+    pointers: list[Pointer]
 
 
 class HostLists:
@@ -77,7 +83,11 @@ class HostLists:
 
         def work(connection: Connection) -> Notices:
             empty = empty_non_terminals.of_hosts(connection, [host])
-            return Notices(warnings_by_name(empty).get(host.fqdn, []), flapping.since(connection, host.id))
+            return Notices(
+                warnings_by_name(empty).get(host.fqdn, []),
+                flapping.since(connection, host.id),
+                pointer_states.of_host(connection, host),
+            )
 
         return await self._store.read(work)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from ddnsd.auth.caller import Caller
 from ddnsd.db import host_edits, queries
 from ddnsd.db.base import Store
 from ddnsd.db.history import Author
@@ -29,7 +30,7 @@ from ddnsd.registry.rates import Rates
 from ddnsd.registry.record_sets import Content
 from ddnsd.registry.validation import TAKEN, Change, Expect, NameTaken, Verb, check_name
 
-GIVEN = ("alias", "wildcard", "comment", "ttl", "stack", "protect", "labels", "records", "related")
+GIVEN = ("alias", "wildcard", "comment", "ttl", "stack", "protect", "ptr", "labels", "records", "related")
 """Fields of a registration in addition to its addresses."""
 
 
@@ -37,7 +38,7 @@ GIVEN = ("alias", "wildcard", "comment", "ttl", "stack", "protect", "labels", "r
 class NewHost:
     """A registration. `fqdn` is folded, `secret_hash` is the stored hash of the secret.
 
-    `author` is named in the host's history; the default is `owner`.
+    `author` is named in the host's history; the default is `owner`. `caller` is asked about reverse zones.
     """
 
     fqdn: str
@@ -51,12 +52,14 @@ class NewHost:
     ttl: int | None = None
     stack: str | None = None
     protect: bool = False
+    ptr: bool = False
     labels: Mapping[str, str] = field(default_factory=dict)
     records: Mapping[str, Content | None] = field(default_factory=dict)
     related: Mapping[str, str | None] = field(default_factory=dict)
     tls: bool = False
     client_ip: str | None = None
     author: Author | None = None
+    caller: Caller | None = None
 
 
 class Hosts:
@@ -79,7 +82,7 @@ class Hosts:
             row = await self._changes.make(
                 Change(Verb.CREATE, new.fqdn, values),
                 new.author or Author(new.owner, new.client_ip),
-                rights=Decided(user_id=new.owner_id, domain=domain),
+                rights=Decided(user_id=new.owner_id, domain=domain, caller=new.caller),
                 tls=new.tls,
                 secret_hash=new.secret_hash,
             )
@@ -197,7 +200,7 @@ class Edit:
     with its domain. `expect` is called with the host just before the change, and may raise. `oversight` is for
     administrators, who can also change blocked hosts. `author` is named in the host's history; the default is `actor`.
     `keep_secrets`: with a new owner, the secret and keys of the host still work. `verb` is `UPDATE` or `BLOCK`.
-    `for_domain`: the actor is only the owner of the host's domain.
+    `for_domain`: the actor is only the owner of the host's domain. `caller` is asked about reverse zones.
     """
 
     values: Mapping[str, Any]
@@ -211,6 +214,7 @@ class Edit:
     keep_secrets: bool = False
     verb: Verb = Verb.UPDATE
     for_domain: bool = False
+    caller: Caller | None = None
 
 
 class Edits:
@@ -231,7 +235,7 @@ class Edits:
         row = await self._changes.make(
             change,
             edit.author or Author(edit.actor, edit.client_ip),
-            rights=Decided(host.owner_id, edit.oversight, domain, edit.for_domain),
+            rights=Decided(host.owner_id, edit.oversight, domain, edit.for_domain, edit.caller),
             tls=edit.tls,
         )
         assert row.now is not None

@@ -8,7 +8,7 @@ from functools import partial
 import structlog
 from sqlalchemy import Connection
 
-from ddnsd.db import queries
+from ddnsd.db import pointer_marks, queries
 from ddnsd.db.base import Store
 from ddnsd.db.history import SERVICE, Author
 from ddnsd.db.host_updates import IF_INFERRED, HostUpdate, write_host_update
@@ -17,7 +17,7 @@ from ddnsd.db.rows import Host
 from ddnsd.dns.errors import HostGone, NameConflict, NotAcknowledged
 from ddnsd.dns.records import combine
 from ddnsd.dns.writer import Writer
-from ddnsd.registry import history
+from ddnsd.registry import history, reverse
 from ddnsd.registry.addresses import AddressUpdate, columns, dropped_guess, named_columns
 from ddnsd.registry.errors import Blocked, DeniedAddress, Held, NoHost, OverQuota, Static
 from ddnsd.registry.policy import Policy
@@ -80,6 +80,7 @@ class Updates:
         changed = columns(host, update, named)
         await self.check(host, update, changed, author)
         if not changed and self._writer.is_published(host):
+            await self.note_proof(host, named, author.source)
             await self.count_unchanged(host, update)
             return Outcome(False, update.addresses)
         if changed.keys() == {"inferred"} and self._writer.is_published(host):
@@ -89,7 +90,9 @@ class Updates:
             await self.count_change(host, removes=not update.addresses)
         try:
             if changed:
-                await self._writer.update(host.domain_id, host_update(host, update, named, tls, author))
+                await self._writer.update(
+                    host.domain_id, host_update(host, update, named, tls, author, client_ip=author.source)
+                )
             else:
                 await self._writer.push_host(host.domain_id, [host.id])
         except HostGone as error:
@@ -122,6 +125,11 @@ class Updates:
             ):
                 raise DeniedAddress
 
+    async def note_proof(self, host: Host, named: Mapping[str, object], client_ip: str | None) -> None:
+        """Store that an update that changes nothing came from the host's own address. Raises StoreDown."""
+        if host.ptr and (new := reverse.new_proofs(host, named, client_ip)):
+            await self._store.transact(lambda c: set_proofs(c, host, new))
+
     async def count_change(self, host: Host, *, removes: bool) -> None:
         """Count a change, and tell the owner when changes begin to be refused. Raises OverQuota."""
         try:
@@ -153,21 +161,32 @@ class Updates:
             log.warning("blocked host still in DNS", host=host.fqdn, reason=str(error))
 
 
+def set_proofs(connection: Connection, host: Host, proofs: Mapping[str, str | None]) -> None:
+    """Store that addresses of the host are its own, for its reverse names."""
+    queries.set_host(connection, host.id, **proofs)
+    pointer_marks.mark(connection, [host.id])
+
+
 def _still_there(connection: Connection, host: Host) -> bool:
     """Whether the host still exists, under any name: the zone of its former domain does not know it anymore."""
     return any(row.created == host.created for row in queries.hosts_by_id(connection, [host.id]))
 
 
 def host_update(
-    host: Host, update: AddressUpdate, named: Mapping[str, object], tls: bool, author: Author
+    host: Host, update: AddressUpdate, named: Mapping[str, object], tls: bool, author: Author, *, client_ip: str | None
 ) -> HostUpdate:
-    """What is written for the update; `named` is the result of `named_columns`."""
+    """What is written for the update; `named` is the result of `named_columns`.
+
+    `client_ip` proves that the address is the host's; None if it may be forged.
+    """
     values = dict(named)
     moment = queries.now()
     for family in update.families:
         values |= {f"updated_{family}": moment, f"tls_{family}": tls}
     if guess := dropped_guess(host, update):
         values[IF_INFERRED] = guess
+    if host.ptr:
+        values |= reverse.proofs(host, values, client_ip)
     own = partial(combine, update.prefix) if update.prefix and not update.ipv6 else None
     return HostUpdate(host.id, values, not host.claimed, history.updated(host, author), own)
 

@@ -16,10 +16,11 @@ from typing import Any, NamedTuple, Protocol
 from ddnsd.auth.permissions import without_notes
 from ddnsd.db.bulk_hosts import Event
 from ddnsd.db.empty_non_terminals import EmptyNonTerminal
+from ddnsd.db.reverse_zones import ReverseZones
 from ddnsd.db.rows import Domain, Host, Related, RRset, endings
 from ddnsd.dns.conflicts import Obstacle
 from ddnsd.dns.records import owned_names
-from ddnsd.registry import host_columns, names, record_sets, related_labels, transfers
+from ddnsd.registry import host_columns, names, record_sets, related_labels, reverse, transfers
 from ddnsd.registry.errors import (
     Blocked,
     Code,
@@ -179,6 +180,9 @@ class Permissions(Protocol):
     def may_register(self, domain: Domain, fqdn: str, stack: str | None, /) -> bool:
         """Whether the caller may register a host of that name in the domain, for the stack or for none."""
 
+    def may_change(self, domain: Domain, /) -> bool:
+        """Whether the caller may change the domain, and so vouch for addresses in a reverse zone."""
+
 
 @dataclass(frozen=True)
 class Snapshot:
@@ -188,7 +192,8 @@ class Snapshot:
     ids by name, `inactive` the ids of inactive ones. `names_in_removal` are still in a zone, but no host has them.
     `rooms` are the hosts that the caller has and may have, by domain id. `exhausted` are the errors for hosts that were
     changed too often, `records_exhausted` of those whose records were. `protected` are (owner's id, name) of protected
-    stacks, `gives` has the hosts that such stacks give to others, by full name. The rest is from the name servers.
+    stacks, `gives` has the hosts that such stacks give to others, by full name. `reverse_zones` are read only if hosts
+    with `ptr` are named. The rest is from the name servers.
     `servers` holds the targets of NS records by domain id, or the reason why they are not known. `asked` are the names
     whose records were queried, `used` the reasons why some of them cannot be a host's. `tried` are RRsets that were
     tried, each with the reason why it cannot be, if any. `silent` holds the reasons why domains could not be queried,
@@ -209,6 +214,7 @@ class Snapshot:
     records_exhausted: Mapping[str, OverQuota] = field(default_factory=dict)
     protected: Set[tuple[int, str]] = frozenset()
     gives: Mapping[tuple[int, str], Mapping[str, str]] = field(default_factory=dict)
+    reverse_zones: Sequence[Domain] = ()
     servers: Mapping[int, Set[str] | str] = field(default_factory=dict)
     asked: Set[str] = frozenset()
     used: Mapping[str, Obstacle] = field(default_factory=dict)
@@ -225,7 +231,17 @@ class ChangeValidator:
     if the changes name users.
     """
 
-    def __init__(self, snapshot: Snapshot, rights: Permissions, policy: Policy, secret: Secrets, *, tls: bool) -> None:
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        rights: Permissions,
+        policy: Policy,
+        secret: Secrets,
+        *,
+        tls: bool,
+        client_ip: str | None = None,
+    ) -> None:
+        self._client_ip, self._zones = client_ip, ReverseZones(snapshot.reverse_zones)
         self.snapshot, self._rights, self._policy, self._secret, self._tls = snapshot, rights, policy, secret, tls
         self._at = {fqdn: HostDiff(host, host) for fqdn, host in snapshot.hosts.items()}
         self._freed = set(snapshot.names_in_removal)
@@ -282,6 +298,7 @@ class ChangeValidator:
         blank = _in_domain(BLANK, change.fqdn, domain)._replace(owner_id=self._rights.user_id, secret_hash=hashed)
         columns = host_columns.columns(blank, change.values, tls=self._tls)
         host = blank._replace(**columns, inferred=change.values.get("inferred"))
+        host = host._replace(**self._proofs(blank, host, reverse.FAMILIES))
         row = HostDiff(None, host)
         self._check_owned(row, host, "name")
         self._check_rate(change)
@@ -317,6 +334,10 @@ class ChangeValidator:
         keep = wanted.get("secrets") == transfers.KEEP
         values = transfers.with_secret(host_columns.columns(host, self._with_owner(wanted), tls=self._tls), keep=keep)
         after = host._replace(**values)
+        families = [name for name in reverse.FAMILIES if name in wanted or "ptr" in values]
+        if proofs := self._proofs(host, after, families):
+            values |= proofs
+            after = after._replace(**proofs)
         if "ipv6" in values:
             self._check_related(row, after)
         if "owner_id" in values:
@@ -387,6 +408,21 @@ class ChangeValidator:
         self._event(host, "host.secret", host.fqdn)
 
     # ---- shared by the verbs
+
+    def _proofs(self, host: Host, after: Host, families: Iterable[str]) -> dict[str, Any]:
+        """The changed columns with proofs that addresses of the changed host are its own, see `reverse`."""
+        found: dict[str, Any] = {}
+        if not after.ptr:
+            return found
+        for family in families:
+            text = getattr(after, family)
+            proved = reverse.is_same(text, self._client_ip) or reverse.proved_by_owner(
+                self._zones, text, self._rights.may_change
+            )
+            kept = host.ptr and text == getattr(host, family) == getattr(host, f"proved_{family}")
+            if getattr(host, f"proved_{family}") != (new := text if proved or kept else None):
+                found[f"proved_{family}"] = new
+        return found
 
     def _named(self, change: Change) -> tuple[HostDiff, Host]:
         row = self._at.get(change.fqdn)
@@ -879,6 +915,10 @@ BLANK = Host(
     stack=None,
     protect=False,
     labels="{}",
+    ptr=False,
+    proved_ipv4=None,
+    proved_ipv6=None,
+    reverse_of=None,
     created=0,
     domain="",
     domain_owner_id=0,

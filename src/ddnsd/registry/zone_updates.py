@@ -64,13 +64,17 @@ log = structlog.get_logger()
 
 @dataclass
 class Signed:
-    """A message to apply: its meaning, its MAC, and until when the MAC is remembered (microseconds)."""
+    """A message to apply: its meaning, its MAC, and until when the MAC is remembered (microseconds).
+
+    `client_ip` is None over UDP, where it may be forged.
+    """
 
     update: ZoneUpdate
     caller: Caller
     author: Author
     mac: bytes
     expires: int
+    client_ip: str | None = None
     written: bool = False
     """Whether this call has written what the message changes."""
 
@@ -223,7 +227,7 @@ class ZoneUpdates:
         message.written = not decided.again
         if decided.rcode is not Rcode.NOERROR:
             raise Refused(decided.rcode, decided.reason)
-        await self._send(hosts, decided)
+        await self._send(message, hosts, decided)
         return decided.rcode
 
     async def _check(self, message: Signed, intended: Iterable[HostPlan]) -> list[tuple[Host, int, int]]:
@@ -255,7 +259,7 @@ class ZoneUpdates:
             asyncio.get_running_loop().call_soon(self._start)  # messages of this turn of the loop share a transaction
         return await waiting.done
 
-    async def _send(self, hosts: Sequence[Host], decided: _Decided) -> None:
+    async def _send(self, message: Signed, hosts: Sequence[Host], decided: _Decided) -> None:
         """Wait until DNS has the changes. Raises NotAcknowledged, NameConflict, HostGone, Taken, StoreDown."""
         changed = False
         for plan in decided.plans:
@@ -276,6 +280,8 @@ class ZoneUpdates:
                 made = await self._rrsets.of(plan.host)
                 await self._rrsets.settle(plan.host, [one for one in made if one.place in places])
             if plan.named and not changed:
+                named = named_columns(plan.host, plan.update)
+                await self._updates.note_proof(plan.host, named, message.client_ip)
                 await self._updates.count_unchanged(plan.host, plan.update)
 
     # ---- the transaction
@@ -481,7 +487,7 @@ def _address_updates(message: Signed, found: Iterable[HostPlan]) -> Iterable[Hos
     for plan in found:
         named = named_columns(plan.host, plan.update)
         if columns(plan.host, plan.update, named):
-            yield host_update(plan.host, plan.update, named, False, message.author)
+            yield host_update(plan.host, plan.update, named, False, message.author, client_ip=message.client_ip)
 
 
 def _write_records(connection: Connection, message: Signed, decided: _Decided) -> None:

@@ -22,7 +22,7 @@ _TAG = re.compile(r'(W/)?"([^"]*)"')
 
 def host_tag(host: Host) -> str:
     """The ETag of a host."""
-    flags = map(bool, (host.wildcard, host.available, host.abuse_blocked, host.quarantined, host.protect))
+    flags = map(bool, (host.wildcard, host.available, host.abuse_blocked, host.quarantined, host.protect, host.ptr))
     texts = (host.alias, host.block_reason, host.comment, host.ttl, host.stack, host.labels)
     return _tag(host.id, host.owner_id, host.fqdn, host.ipv4, host.ipv6, *flags, *texts)
 

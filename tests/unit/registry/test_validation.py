@@ -65,6 +65,9 @@ class Permissions:
     def may_take(self, host: Host, stack: str) -> bool:
         return False
 
+    def may_change(self, domain: Domain) -> bool:
+        return False
+
     def may_register(self, domain: Domain, fqdn: str, stack: str | None) -> bool:
         return not domain.name.startswith("closed")
 

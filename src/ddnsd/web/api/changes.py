@@ -163,6 +163,9 @@ class _CallerPermissions:
     def may_register(self, domain: Domain, fqdn: str, stack: str | None) -> bool:
         return may_register(self._caller, domain, fqdn, stack)
 
+    def may_change(self, domain: Domain) -> bool:
+        return can(self._caller, Action.EDIT, domain)
+
     def may_use(self, stack: str | None) -> bool:
         return covers_stack(self._caller, stack)
 

@@ -3,7 +3,7 @@
 
 import json
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Response
 from pydantic import Field
@@ -15,6 +15,7 @@ from ddnsd.dns.tsig import TsigKey
 from ddnsd.registry.domains import Freeze
 from ddnsd.registry.errors import Code, Invalid, NotPermitted, Reason
 from ddnsd.registry.inputs import Comment, FullName, Group, Primary, Stack, Ttl, UserName
+from ddnsd.registry.reverse import shown_network
 from ddnsd.registry.rows import Domain
 from ddnsd.web.api import serializers
 from ddnsd.web.api.dependencies import Administrator, ApiRoute, Changer, ClientIp, Context, Ctx, IfMatch, Reader
@@ -48,6 +49,17 @@ Realm = Annotated[
 GSS_HOSTS = "Whether hosts can be registered in a domain with a realm. Members can change hosts of the same name."
 
 
+Net = Annotated[
+    str | None,
+    Field(max_length=43, description="The network of a reverse zone, if its name does not say it (RFC 2317)."),
+]
+ReverseMode = Literal["off", "verified", "all"]
+REVERSE = (
+    "Which hosts with `ptr` have names in this reverse zone: none; those from whose address the last update came, or "
+    "whose address somebody set who may change this domain; or all."
+)
+
+
 class DomainCreate(Body):
     """A new domain. Without `primary` and `key`, the service creates the zone on its own BIND."""
 
@@ -65,6 +77,8 @@ class DomainCreate(Body):
     dnssec_policy: Policy = None
     gss_realm: Realm = None
     gss_hosts: bool = Field(False, description=GSS_HOSTS)
+    network: Net = None
+    reverse: ReverseMode = Field("off", description=REVERSE)
 
 
 class FreezeIn(Body):
@@ -99,6 +113,8 @@ class DomainPatch(Body):
     dnssec_policy: Policy = None
     gss_realm: Realm = None
     gss_hosts: bool = unset(description=GSS_HOSTS)
+    network: Net = None
+    reverse: ReverseMode = unset(description=REVERSE)
     frozen: FreezeIn | None = Field(
         None,
         description="Only administrators can change it. An object freezes the domain: changes are stored and not sent. "
@@ -133,6 +149,8 @@ class DomainOut(Shown):
     dnssec_policy: str | None = Field(description="The signing policy of the service's own BIND; null: none.")
     gss_realm: str | None = Field(description="The Kerberos realm whose members write their own addresses; null: none.")
     gss_hosts: bool = Field(description=GSS_HOSTS)
+    network: str | None = Field(description="The addresses whose names are in this reverse zone; null: it is none.")
+    reverse: ReverseMode = Field(description=REVERSE)
     inline_signing: bool = Field(
         description="Whether the primary answers from a signed copy of the zone. If so, its answers contain a change "
         "only some milliseconds after it was acknowledged."
@@ -179,6 +197,8 @@ NEW_FIELDS = frozenset(
         "dnssec_policy",
         "gss_realm",
         "gss_hosts",
+        "network",
+        "reverse",
     }
 )
 ADMIN_FIELDS = ZONE_FIELDS | {"frozen", "owner"}
@@ -339,6 +359,8 @@ def _domain(domain: Domain, hosts: int, caller: Caller) -> dict[str, Any]:
         "dnssec_policy": domain.dnssec_policy,
         "gss_realm": domain.gss_realm,
         "gss_hosts": bool(domain.gss_hosts),
+        "network": shown_network(domain),
+        "reverse": domain.reverse,
         "inline_signing": bool(domain.inline_signing),
         "created": serializers.moment(domain.created),
         "frozen": _frozen(domain),

@@ -128,12 +128,14 @@ async def create_host(
         ttl=body.ttl,
         stack=body.stack,
         protect=body.protect,
+        ptr=body.ptr,
         labels=body.labels or {},
         records=body.records or {},
         related=body.related or {},
         tls=_is_tls(request),
         client_ip=client_ip,
         author=by,
+        caller=caller,
     )
     await context.keep_tsig(secret)
     await context.hosts.register(domain, new)
@@ -194,6 +196,7 @@ async def change_host(
         keep_secrets=keep,
         verb=Verb.BLOCK if blocks else Verb.UPDATE,
         for_domain=acts_for_domain(caller, owned.host),
+        caller=caller,
     )
     host = await context.edits.apply(owned.host, edit)
     return await _shown(context, caller, host.fqdn, action=action)

@@ -98,6 +98,7 @@ class Expected(Body):
     ttl: Ttl | None = None
     stack: Stack | None = None
     protect: bool = unset()
+    ptr: bool = unset()
     labels: Labels | None = None
     records: Records = unset()
     related: RelatedNames = unset()
@@ -176,6 +177,9 @@ REQUEST: dict[str, Any] = {
 """The schema of the body."""
 
 
+PTR = "Whether its addresses have PTR records with its name, as far as their reverse zones allow it."
+
+
 class HostCreate(Body):
     """A new host."""
 
@@ -188,6 +192,7 @@ class HostCreate(Body):
     ttl: Ttl | None = None
     stack: Stack | None = None
     protect: bool = Field(False, description="Whether to refuse its deletion, until this is false again.")
+    ptr: bool = Field(False, description=PTR)
     labels: Labels | None = None
     records: Records = unset()
     related: RelatedNames = unset()
@@ -205,6 +210,7 @@ class HostPatch(Body):
     ttl: Ttl | None = None
     stack: Stack | None = None
     protect: bool = unset(description="Whether to refuse its deletion, until this is false again.")
+    ptr: bool = unset(description=PTR)
     labels: Labels | None = None
     records: Records = unset()
     related: RelatedNames = unset()
@@ -247,6 +253,7 @@ class HostOut(Shown):
     ttl: int | None = Field(description="Seconds; null: the domain's TTL.")
     stack: str | None
     protect: bool = Field(description="Whether its deletion is refused.")
+    ptr: bool = Field(description=PTR)
     labels: dict[str, str]
     available: bool = Field(description="Whether updates are accepted.")
     abuse: bool = Field(description="Whether a rule of the service has flagged the host.")
@@ -275,6 +282,18 @@ class HostOut(Shown):
     )
 
 
+class PointerOut(Shown):
+    """The reverse name of an address."""
+
+    address: str
+    name: str | None = Field(description="In its reverse zone; null if the service has no zone for the address.")
+    state: Literal["published", "waiting", "taken", "not_allowed", "no_zone"] = Field(
+        description="published: DNS has the PTR record; waiting: DNS has not confirmed it yet; taken: the address "
+        "belongs to another host, or a foreign record has the name; not_allowed: the reverse zone does not take it."
+    )
+    reason: str | None = Field(description="Why it is not published, as a sentence.")
+
+
 class HostDetailOut(HostOut):
     """A host, with warnings for its owner."""
 
@@ -282,6 +301,7 @@ class HostDetailOut(HostOut):
     flapping_since: Moment | None = Field(
         description="Since when several clients set different addresses in turn; null if they do not."
     )
+    pointers: list[PointerOut] = Field(description="With `ptr`: the reverse names of its addresses.")
 
 
 class NewHostOut(HostDetailOut):

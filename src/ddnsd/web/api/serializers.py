@@ -64,7 +64,7 @@ def host_json(
         f'{{"fqdn":"{h.fqdn}","name":"{h.name}","domain":"{h.domain}","owner":{quoted(owned.owner)},'
         f'"ipv4":{_addresses(h.ipv4)},"ipv6":{_addresses(h.ipv6)},"alias":{_text(h.alias)},"wildcard":{_flag(h.wildcard)},"comment":{_text(h.comment)},'
         f'"ttl":{"null" if h.ttl is None else h.ttl},"stack":{_text(h.stack)},'
-        f'"protect":{_flag(h.protect)},"labels":{h.labels},'
+        f'"protect":{_flag(h.protect)},"ptr":{_flag(h.ptr)},"labels":{h.labels},'
         f'"available":{_flag(h.available)},"abuse":{_flag(h.abuse)},"abuse_blocked":{_flag(h.abuse_blocked)},'
         f'"block_reason":{_text(h.block_reason)},"blocked_by_domain":{_flag(h.blocked_by_domain)},"quarantined":{_flag(h.quarantined)},'
         f'"client_faults":{h.client_faults},"server_faults":{h.server_faults},'
@@ -105,7 +105,10 @@ def _addresses(text: str | None) -> str:
 
 def _notices(notices: Notices) -> str:
     warnings = json.dumps([str(reason) for reason in notices.warnings])
-    return f',"warnings":{warnings},"flapping_since":{_text(moment(notices.flapping_since))}'
+    pointers = json.dumps(
+        [one._asdict() | {"reason": None if one.reason is None else str(one.reason)} for one in notices.pointers]
+    )
+    return f',"warnings":{warnings},"flapping_since":{_text(moment(notices.flapping_since))},"pointers":{pointers}'
 
 
 def _text(value: str | None) -> str:

@@ -23,6 +23,7 @@ FEATURES = [
     "dry-run",
     "enrol",
     "protect",
+    "ptr",
     "records",
     "rename",
     "rotate",

@@ -140,7 +140,7 @@ class UpdateDoor:
         elif header.opcode == Opcode.QUERY:
             unsigned = await self._query(wire, header, end, limit=None if tcp else UDP_OCTETS)
         else:
-            unsigned = self._made(wire, header, await self._update(wire, tsig, signer, peer), end)
+            unsigned = self._made(wire, header, await self._update(wire, tsig, signer, peer, tcp=tcp), end)
         return signature.sign_answer(unsigned, key, tsig)
 
     async def _verify(self, wire: bytes, tsig: Tsig, peer: str) -> tuple[Signer | DhcpSigner, TsigKey]:
@@ -180,7 +180,7 @@ class UpdateDoor:
 
     # ---- requests
 
-    async def _update(self, wire: bytes, tsig: Tsig, signer: Signer | DhcpSigner, peer: str) -> Rcode:
+    async def _update(self, wire: bytes, tsig: Tsig, signer: Signer | DhcpSigner, peer: str, *, tcp: bool) -> Rcode:
         try:
             update = messages.zone_update(signature.without_tsig(wire, tsig))
         except Malformed:
@@ -189,7 +189,7 @@ class UpdateDoor:
         if isinstance(signer, DhcpSigner):
             return await self._dhcp.apply(DhcpMessage(update, signer.key, peer, tsig.mac, expires))
         caller = await signer.caller()
-        message = Signed(update, caller, author(caller, peer, AGENT), tsig.mac, expires)
+        message = Signed(update, caller, author(caller, peer, AGENT), tsig.mac, expires, peer if tcp else None)
         rcode, hosts = await self._updates.apply(message)
         for host in hosts:
             self._last_seen.note(host.id, peer, AGENT, CODES.get(rcode, "dnserr"), tls=False)

@@ -33,6 +33,7 @@ FIELDS = {
     "ttl": N_("TTL"),
     "stack": N_("Stack"),
     "protect": N_("Protected from deletion"),
+    "ptr": N_("Reverse names"),
     "labels": N_("Labels"),
     "related": N_("Related names"),
     "records": N_("Records"),

@@ -37,7 +37,7 @@ DAYS = 30
 """Days in the chart."""
 
 FIELDS = ("fqdn", "ipv4", "ipv6", "alias", "comment", "ttl", "block_reason")
-FLAGS = ("wildcard", "protect", "available", "abuse_blocked", "quarantined")
+FLAGS = ("wildcard", "protect", "ptr", "available", "abuse_blocked", "quarantined")
 
 
 async def show(page: PageRequest) -> Response:
@@ -61,6 +61,7 @@ async def show(page: PageRequest) -> Response:
         contact=activity.last_request,
         warnings=page.explanations(notices.warnings),
         flapping_since=notices.flapping_since,
+        pointers=[(one, page.explanations([one.reason])[0] if one.reason else "") for one in notices.pointers],
     )
 
 
@@ -257,6 +258,7 @@ async def _save(page: PageRequest, owned: OwnedHost, fqdn: str) -> None:
     values: dict[str, Any] = {
         "wildcard": page.checked("wildcard"),
         "protect": page.checked("protect"),
+        "ptr": page.checked("ptr"),
         **forms.read(page, forms.HostFields).model_dump(),
     }
     if page.admin:
@@ -273,6 +275,7 @@ async def _save(page: PageRequest, owned: OwnedHost, fqdn: str) -> None:
             oversight=page.admin,
             author=page.author,
             keep_secrets=page.text("secrets") == transfers.KEEP,
+            caller=page.caller_with_rights,
         )
         await page.portal.edits.apply(owned.host, change)
     except Invalid as error:

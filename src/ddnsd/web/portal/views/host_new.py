@@ -95,11 +95,13 @@ async def _register(page: PageRequest, fqdn: str, secret: str) -> None:
         secrets.verifier(secret),
         _first_addresses(page, fields),
         wildcard=page.checked("wildcard"),
+        ptr=page.checked("ptr"),
         comment=fields.comment,
         ttl=fields.ttl,
         tls=page.tls,
         client_ip=page.client_ip,
         author=page.author,
+        caller=page.caller_with_rights,
     )
     try:
         await page.portal.hosts.register(domain, host)

@@ -22,6 +22,7 @@ FEATURES = [
     "dry-run",
     "enrol",
     "protect",
+    "ptr",
     "records",
     "rename",
     "rotate",

@@ -163,6 +163,15 @@ class TestHost:
         assert wanted.items() <= host(ddnsd, name).items()
         assert ddnsd.dig(name) == []
 
+    def test_flags_are_set_and_taken_away(self, ansible: Ansible, ddnsd: Service, name: str) -> None:
+        flags = {"protect": True, "ptr": True}
+        made, kept, off = ansible.tasks(
+            "ddns_host", {"name": name, **flags}, {"name": name}, {"name": name, "protect": False, "ptr": False}
+        )
+        assert [made["changed"], kept["changed"], off["changed"]] == [True, False, True]
+        assert flags.items() <= kept["host"].items()
+        assert {"protect": False, "ptr": False}.items() <= host(ddnsd, name).items()
+
     def test_a_dynamic_address_is_never_a_difference(self, ansible: Ansible, ddnsd: Service, name: str) -> None:
         secret = ansible.task("ddns_host", name=name, ipv4="dynamic", return_secrets=True)["secret"]
         assert ddnsd.dig(name) == []

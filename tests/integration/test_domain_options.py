@@ -11,6 +11,7 @@ import pytest
 import yaml
 from support.ansible.playbooks import Ansible
 from support.clients.ddnsctl import Tool
+from support.ports import wait_until
 from support.servers.second_bind import SecondBind, second_bind
 from support.servers.service import Service
 
@@ -158,3 +159,33 @@ def test_the_module_takes_a_key_file(ansible: Ansible, other: SecondBind, zone: 
     assert made["domain"]["key"] == again["domain"]["key"]
     assert TsigKey.from_text(file.read_text()).secret not in json.dumps([made, again])
     assert "primary: 'a b' is not" in ansible.task("ddns_domain", name=zone, primary="a b", fails=True)["msg"]
+
+
+def test_a_reverse_zone_and_its_hosts_are_declared(tool: Tool, ansible: Ansible) -> None:
+    number, service = next(numbers), tool.service
+    zone, name = f"16-31.{number}.0.172.in-addr.arpa", f"reverse{number}.{service.domain}"
+    content: dict[str, Any] = {
+        "version": 1,
+        "stack": tool.stack,
+        "domains": {zone: {"reverse": "all"}},
+        "hosts": {name: {"ipv4": f"172.0.{number}.17", "ptr": True, "secret": "none"}},
+    }
+    (tool.folder / "lab.yml").write_text(json.dumps(content))
+    tool.run("apply", "lab.yml", "--yes")
+    wait_until(lambda: service.dig(f"17.{zone}", "PTR") == [f"{name}."], 60, "published")
+    assert "No changes" in tool.run("plan", "lab.yml")
+    imported = yaml.safe_load(tool.run("import", "--stack", tool.stack))
+    assert imported["domains"][zone] == {"network": f"172.0.{number}.16/28", "reverse": "all"}
+    assert imported["hosts"].popitem()[1]["ptr"] is True
+    (tool.folder / "imported.yml").write_text(yaml.safe_dump(imported))
+    assert "No changes" in tool.run("plan", "imported.yml")
+    del content["hosts"][name]["ptr"]
+    (tool.folder / "lab.yml").write_text(json.dumps(content))
+    assert "No changes" in tool.run("plan", "lab.yml")  # it is kept
+    made, again = ansible.tasks("ddns_domain", *[{"name": zone, "reverse": "off"}] * 2)
+    assert (made["changed"], again["changed"], again["domain"]["reverse"]) == (True, False, "off")
+    wait_until(lambda: service.dig(f"17.{zone}", "PTR") == [], 60, "removed")
+    declare(tool, zone, reverse="some", network="x")
+    text = tool.run("validate", "lab.yml", code=1)
+    assert f"domains.{zone}.reverse: 'some' is not off, verified or all" in text
+    assert f"domains.{zone}.network: 'x' is not a network" in text

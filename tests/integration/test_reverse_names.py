@@ -237,7 +237,7 @@ def test_a_name_with_dhcid_is_left(service: Service, alice: str, address: str) -
 
 
 def waiting(service: Service) -> str:
-    return service.cli("queue", "--json").stdout
+    return service.cli("queue", "list", "--json").stdout
 
 
 def test_dhcp_writes_beside_and_keeps_its_names(service: Service, alice: str) -> None:

@@ -63,6 +63,8 @@ _DECLARED = (
     "comment",
     "ttl",
     "labels",
+    "protect",
+    "ptr",
     "records",
     "related",
     "moved_from",

@@ -83,6 +83,7 @@ def open_count(connection: Connection) -> int:
 
 def host_at(connection: Connection, name: str) -> Host | None:
     """The host that has this name, or is the closest one above it: its wildcard, related names and records."""
-    query = queries.HOST.where(hosts.c.fqdn.in_(endings(name))).order_by(func.length(hosts.c.fqdn).desc())
+    query = queries.HOST.where(hosts.c.fqdn.in_(endings(name)), hosts.c.reverse_of.is_(None))
+    query = query.order_by(func.length(hosts.c.fqdn).desc())
     row = connection.execute(query.limit(1)).first()
     return Host._make(row) if row else None

@@ -249,8 +249,11 @@ def hosts_named(connection: Connection, names: Sequence[str]) -> list[rows.Host]
 
 
 def host_within(connection: Connection, zone: str) -> str | None:
-    """A host at or below the name, whose records a new zone of that name would hide; the one with the shortest name."""
-    query = select(hosts.c.fqdn).where(_within(hosts.c.fqdn, zone))
+    """A host at or below the name, whose records a new zone of that name would hide; the one with the shortest name.
+
+    Reverse names do not count: they move into the new zone.
+    """
+    query = select(hosts.c.fqdn).where(_within(hosts.c.fqdn, zone), hosts.c.reverse_of.is_(None))
     return connection.scalar(query.order_by(func.length(hosts.c.fqdn), hosts.c.fqdn).limit(1))
 
 

@@ -37,7 +37,7 @@ def test_our_service_is_found_with_one_request() -> None:
 
 def test_what_our_service_does_not_list_it_cannot_do() -> None:
     server = open_server(Scripted().expect("GET /api/", ABOUT | {"features": ["changes"]}))
-    assert server.capabilities.edits == {*HOST_FIELDS, "owner"} - {"alias", "protect", "records", "related"}
+    assert server.capabilities.edits == {*HOST_FIELDS, "owner"} - {"alias", "protect", "ptr", "records", "related"}
     assert not server.capabilities.domains
     assert not server.capabilities.verifies
     assert not server.capabilities.enrols

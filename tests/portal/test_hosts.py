@@ -402,6 +402,25 @@ def test_a_host_cannot_be_added_to_a_reverse_zone(admin: Browser) -> None:
     assert page.status == 422
 
 
+def test_reverse_names(service: Service, admin: Browser, alice: Browser) -> None:
+    zone, address = "43.172.in-addr.arpa", "172.43.0.9"
+    service.cli("domain", "add", zone, "--owner", "admin", "--reverse", "all")
+    fqdn, _ = add(alice, address="given", ipv4=address, ptr="on")
+    page = f"/hosts/{fqdn}"
+    wait_until(lambda: f"{address} published" in " ".join(alice.open(page).text.split()), 60, "the page shows it")
+    assert service.dig(f"9.0.{zone}", "PTR") == [f"{fqdn}."]
+    service.cli("domain", "set", zone, "--reverse", "off")
+    shown = " ".join(alice.open(page).text.split())
+    assert f"{address} not published The reverse zone {zone} takes no names of hosts." in shown
+    edit = alice.open(f"{page}/edit")
+    assert alice.send(edit, f"{page}/edit", ptr=None).status == 200
+    assert "Reverse names yes → no" in alice.open(page).text
+    assert "takes no names of hosts" not in alice.open(page).text
+    assert "of all hosts" not in admin.open(f"/domains/{zone}").text
+    service.cli("domain", "set", zone, "--reverse", "all")
+    assert "of all hosts that want them" in admin.open(f"/domains/{zone}").text
+
+
 def test_names_that_a_wildcard_stops_answering(alice: Browser) -> None:
     fqdn, _ = add(alice, wildcard="on")
     page = alice.send(alice.open("/hosts/new"), "/hosts/new", name=f"b.a.{fqdn}")

@@ -153,6 +153,7 @@ def test_a_deletion_rests_on_everything() -> None:
         "ttl": None,
         "labels": {},
         "protect": False,
+        "ptr": False,
         "stack": "web",
     }
 

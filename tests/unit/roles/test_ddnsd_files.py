@@ -18,6 +18,7 @@ from ddnsd.dns.tsig import TsigKey
 PROGRAM = Path(__file__).parents[3] / "roles" / "ddns_server" / "files" / "ddnsd-files"
 SECRET = "never-to-be-read"
 DNSSEC = "Kdyn.example.org.+013+12345"
+DNSSEC_FILES = ("key", "private", "state")
 DIG = """#!/bin/sh
 echo "$@" >>{asked}
 cat "$3" >>{asked}
@@ -41,7 +42,8 @@ class Machine:
             made.mkdir()
         self.key = TsigKey.generate("ddnsd.dyn.example.org")
         self.key_file.write_text(self.key.to_text())
-        (self.bind / "dnssec" / f"{DNSSEC}.private").write_text("private key")
+        for kind in DNSSEC_FILES:
+            (self.bind / "dnssec" / f"{DNSSEC}.{kind}").write_text(f"{kind} key")
         self.export.write_text('{"tables": {}}')
         self.settings.write_text("dir = 1\n")
         self.secret = folder / "secret"
@@ -89,9 +91,11 @@ def test_a_backup_is_written_and_restored(machine: Machine) -> None:
     assert machine.key.to_text() in asked
     assert machine.run("store", archive=archive).stdout == machine.export.read_text()
     (machine.bind / "dnssec" / f"{DNSSEC}.private").write_text("another")
+    (machine.bind / "dnssec" / f"{DNSSEC}.state").unlink()
     done = machine.run("zones", machine.bind, archive=archive)
     assert done.returncode == 0, done.stderr
-    assert (machine.bind / "dnssec" / f"{DNSSEC}.private").read_text() == "private key"
+    for kind in DNSSEC_FILES:
+        assert (machine.bind / "dnssec" / f"{DNSSEC}.{kind}").read_text() == f"{kind} key"
     zone = machine.bind / "zones" / "dyn.example.org.zone"
     assert zone.read_text().startswith("dyn.example.org. 60 IN SOA")
     assert zone.stat().st_mode & 0o777 == 0o660
@@ -215,7 +219,9 @@ KEYS: list[Callable[[Machine], None]] = [
 
 
 def links_dnssec(machine: Machine) -> None:
-    (machine.bind / "dnssec" / f"{DNSSEC}.key").symlink_to(machine.secret)
+    file = machine.bind / "dnssec" / f"{DNSSEC}.key"
+    file.unlink()
+    file.symlink_to(machine.secret)
 
 
 def links_dnssec_folder(machine: Machine) -> None:

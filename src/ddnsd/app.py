@@ -39,6 +39,8 @@ from ddnsd.db.lookups import Lookups
 from ddnsd.db.retention import SECONDS as TRIM_SECONDS
 from ddnsd.db.retention import Trimmer
 from ddnsd.dns.bind.statistics import StatisticsChannel
+from ddnsd.dns.delegations import SECONDS as DELEGATION_SECONDS
+from ddnsd.dns.delegations import Delegations
 from ddnsd.dns.endpoint import Endpoint
 from ddnsd.dns.mirror import SECONDS as MIRROR_SECONDS
 from ddnsd.dns.mirror import Mirrors
@@ -171,7 +173,10 @@ class Service:
         self.tsig = tsig = TsigSecrets(self.store, lookups, factor_keys if settings.update_listen else None)
         signin = SignIn(lookups, throttle, [self.tokens, *access_tokens], failed, tsig.note)
         self.secondaries = Secondaries(self.writer, settings.followers, self.watch.serial)
-        self.checks = CheckWatch(settings.surroundings, self.store, self.writer, self.watch, self.secondaries)
+        self.delegations = Delegations(self.writer, self.watch.serial, settings.bind)
+        self.checks = CheckWatch(
+            settings.surroundings, self.store, self.writer, self.watch, self.secondaries, self.delegations
+        )
         self.status = Status(self.store, self.writer, self.watch, self.secondaries, answered)
         self.contacts, self.trimmer, self.fronts = LastSeen(self.store), Trimmer(self.store), Fronts(self.store)
         hosts = Hosts(self.store, self.writer, policy, self.rates)
@@ -232,7 +237,9 @@ class Service:
             loopback_peers=settings.allow_loopback_peers,
         )
         self._own_tokens = tokens = Tokens(self.store, policy, settings.token_max_days)
-        zones = Zones(self.store, settings.bind, settings.primary, self._take_up_domains)
+        zones = Zones(
+            self.store, settings.bind, settings.primary, settings.surroundings.resolver, self._take_up_domains
+        )
         dhcp = DhcpKeys(self.store, tsig, dhcp_configs.endpoint(settings.update_listen))
         services = Services(
             policy=policy,
@@ -411,6 +418,7 @@ class Service:
             (CHECK_SECONDS, self.checks.look, "checks of disks, backups and clocks"),
             (CHECK_SECONDS, self.checks.look_slowly, "checks of certificate and DNSSEC"),
             (MIRROR_SECONDS, self.mirrors.look, "second primaries"),
+            (DELEGATION_SECONDS, self.delegations.look, "delegations"),
             (TSIG_SECONDS, self.tsig.write, "TSIG secrets"),
             (CHALLENGE_SECONDS, self.challenges.remove_ended, "ACME challenges"),
         ):

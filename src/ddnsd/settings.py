@@ -149,6 +149,11 @@ class Settings(BaseSettings):
         ("localhost",),
         description="names in SOA (the first) and NS of that BIND's zones; NAME=ADDRESS=… for a name inside a zone",
     )
+    parental_agents: Words = Field(
+        (),
+        description="ADDRESS[:PORT] of validating resolvers, or of servers of the parent: that BIND asks them for DS "
+        "records when it replaces keys, unless it has the parent itself",
+    )
     transfer_key: str = Field(
         "", description="name in named.conf of the TSIG key that may transfer the zones of that BIND"
     )
@@ -300,6 +305,12 @@ class Settings(BaseSettings):
     @classmethod
     def _possible_endpoint(cls, value: str) -> str:
         return str(Endpoint.from_text(value)) if value else value
+
+    @field_validator("parental_agents")
+    @classmethod
+    def _agents(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        found = [Endpoint.from_text(v, 53) for v in value]
+        return tuple(str(Endpoint(str(ipaddress.ip_address(one.host)), one.port)) for one in found)
 
     @field_validator("resolver")
     @classmethod
@@ -470,6 +481,7 @@ class Settings(BaseSettings):
             transfer_key=self.transfer_key or None,
             catalog=self.catalog_zone or None,
             primary=Endpoint.from_text(self.primary, 53),
+            parental_agents=tuple(Endpoint.from_text(v, 53) for v in self.parental_agents),
             keys_socket=self.bind_keys_socket,
         )
 

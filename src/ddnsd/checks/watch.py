@@ -13,6 +13,7 @@ from ddnsd.checks.surroundings import Surroundings, of_strangers
 from ddnsd.db.base import Store, StoreDown
 from ddnsd.dns import contents, dnssec, errors, primary_check
 from ddnsd.dns.connection import PrimaryConnection
+from ddnsd.dns.delegations import Delegations
 from ddnsd.dns.monitor import ZoneMonitor
 from ddnsd.dns.secondaries import Lag, Secondaries
 from ddnsd.dns.writer import Writer
@@ -40,10 +41,16 @@ class CheckWatch:
     """
 
     def __init__(
-        self, surroundings: Surroundings, store: Store, writer: Writer, watch: ZoneMonitor, secondaries: Secondaries
+        self,
+        surroundings: Surroundings,
+        store: Store,
+        writer: Writer,
+        watch: ZoneMonitor,
+        secondaries: Secondaries,
+        delegations: Delegations,
     ) -> None:
         self._surroundings, self._store, self._writer = surroundings, store, writer
-        self._watch, self._secondaries = watch, secondaries
+        self._watch, self._secondaries, self._delegations = watch, secondaries, delegations
         self._found: dict[Check, Sequence[Finding]] = {}
         self._strangers: set[str] = set()
         self._next_certificate = self._next_dnssec = 0.0
@@ -57,6 +64,9 @@ class CheckWatch:
         """The problems that are known now, each with its subject and the next step."""
         findings = {**self._found, Check.SECONDARY: self._of_secondaries()}
         findings[Check.CONTENTS] = (*self._found.get(Check.CONTENTS, ()), *self._of_contents())
+        obstacles = self._delegations.obstacles.items()
+        refused = [Finding(Check.DNSSEC, f"delegation of {zone}", reason) for zone, reason in sorted(obstacles)]
+        findings[Check.DNSSEC] = (*self._found.get(Check.DNSSEC, ()), *refused)
         texts = {
             check: [f"{one.subject}: {one.problem}" for one in found if one.problem]
             for check, found in findings.items()
@@ -116,7 +126,8 @@ class CheckWatch:
         self._found[Check.CLOCK], self.offsets = findings, offsets
 
     async def _dnssec(self) -> list[Finding]:
-        parents, few = dnssec.Parents(self._surroundings.resolver), asyncio.Semaphore(AT_ONCE)
+        domains = [sender.domain for sender in self._writer.senders.values()]
+        parents, few = dnssec.Parents(self._surroundings.resolver, domains), asyncio.Semaphore(AT_ONCE)
 
         async def one(sender: ZoneSender) -> tuple[str, dnssec.Trust]:
             async with few:

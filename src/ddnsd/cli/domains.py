@@ -13,8 +13,10 @@ from ddnsd import settings
 from ddnsd.cli import quotas
 from ddnsd.cli.group import in_transaction, iso_time, short_text
 from ddnsd.db.reverse_zones import MODES
+from ddnsd.dns import ds_records
 from ddnsd.dns.tsig import TsigKey
 from ddnsd.operations import domains, moves
+from ddnsd.registry import ds_views
 from ddnsd.registry.domain_zones import Provisioned
 from ddnsd.registry.domains import Freeze, set_domain
 from ddnsd.registry.inputs import TTL_MOST
@@ -142,6 +144,27 @@ def members(name: str, as_json: bool) -> None:
         return
     for member in found:
         click.echo(f"{member.name}  {', '.join(member.addresses)}")
+
+
+@domain.command()
+@click.argument("zone")
+@click.option("--json", "as_json", is_flag=True, help="As JSON, with the state of the parent.")
+def ds(zone: str, as_json: bool) -> None:
+    """Show the DS records of a signed zone.
+
+    Paste them at the registrar, or into the parent zone. Standard error says whether the parent has them. They follow
+    from the zone's CDS records, or else from its keys.
+    """
+    name = fold(zone)
+    found = asyncio.run(domains.ds(settings.load(), name))
+    if as_json:
+        click.echo(json.dumps({"domain": name, **ds_views.as_json(found)}, indent=1))
+        return
+    if not found.published.records:
+        raise click.ClickException(ds_views.unsigned(found))
+    for line in ds_records.lines(name, found.published.records):
+        click.echo(line)
+    click.echo(ds_views.in_words(found), err=True)
 
 
 @domain.command(name="set")

@@ -12,6 +12,7 @@ from ddnsd.db import removals, watched
 from ddnsd.db.base import Store
 from ddnsd.db.rows import Domain
 from ddnsd.dns.message import CNAME, DHCID, NS
+from ddnsd.dns.obstacles import between
 from ddnsd.dns.places import kinds_of, places_of
 from ddnsd.dns.zone_transfer import State, Transfer, state_of
 
@@ -60,7 +61,12 @@ async def of_transfer(store: Store, domain: Domain, found: Transfer, name_server
             names = places_of(host, part.related.get(host.id, ()), part.rrsets.get(host.id, ()))
             there = [name for name in {host.fqdn, *names} if logs.pop(name, None) is not None]
             known += bool(there)
-    unknown = [name for name, log in logs.items() if is_a_host(domain.name, name, state_of(log), name_servers)]
+    delegated = {name for name in found.others if name != domain.name and state_of(logs.get(name, b"")).has(NS)}
+    unknown = [
+        name
+        for name, log in logs.items()
+        if is_a_host(domain.name, name, state_of(log), name_servers) and not is_below(delegated, name, domain.name)
+    ]
     return await contents(store, domain, known, unknown)
 
 
@@ -69,6 +75,11 @@ def is_a_host(zone: str, name: str, state: State, name_servers: Collection[str])
     if name == zone or name in name_servers or is_of_service(zone, name):
         return False
     return bool(kinds_of(state)) and not state.has(NS, DHCID, CNAME)
+
+
+def is_below(delegated: Collection[str], name: str, zone: str) -> bool:
+    """Whether a name above is one of the delegated ones: then it is that of a name server (glue)."""
+    return bool(delegated) and not set(between(name, zone)).isdisjoint(delegated)
 
 
 def is_of_service(zone: str, name: str) -> bool:

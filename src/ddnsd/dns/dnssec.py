@@ -2,23 +2,22 @@
 """Check the chain of trust of a zone: its keys and signatures, and the DS record in its parent (RFC 4035)."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import dns.asyncresolver
-import dns.dnssec
-import dns.dnssectypes
 import dns.exception
-import dns.name
 import dns.rdata
 import dns.rdataclass
 import dns.rdatatype
 import dns.resolver
 
 from ddnsd.db.rows import Domain
+from ddnsd.dns import ds_records
 from ddnsd.dns.bind.control import UNSIGNING
 from ddnsd.dns.connection import PrimaryConnection, ask
+from ddnsd.dns.ds_records import Comparison, Delegation, ParentState, Published
 from ddnsd.dns.endpoint import Endpoint
 from ddnsd.dns.tsig import TsigKey
 
@@ -27,9 +26,6 @@ RESOLVER_SECONDS = 3.0
 
 LEFT_PART = 0.1
 """A signature with less than this part of its time left should have been renewed."""
-
-SECURE_ENTRY_POINT = 0x0001
-"""The flag of keys to which a DS record points."""
 
 _UNSIGNED = (None, "none", UNSIGNING)
 """Policies of zones without signatures."""
@@ -47,26 +43,49 @@ class Trust(NamedTuple):
 
 
 class Parents:
-    """Asks a resolver (None: that of the system) for DS records, until it fails once: one silence is long enough."""
+    """Finds the DS records of zones: at the primary of the parent if it is one of `domains`, else at a resolver.
 
-    def __init__(self, resolver: Endpoint | None) -> None:
-        self._resolver, self._failure = resolver, ""
+    The resolver (None: that of the system) is asked until it fails once: one silence is long enough.
+    """
 
-    async def delegation(self, zone: str) -> tuple[list[Any], str]:
-        """The DS records of the zone in its parent, and the reason if they are not known."""
+    def __init__(
+        self, resolver: Endpoint | None, domains: Iterable[Domain] = (), seconds: float = RESOLVER_SECONDS
+    ) -> None:
+        self._resolver, self._failure, self._seconds = resolver, "", seconds
+        self._domains = {domain.name: domain for domain in domains}
+
+    async def delegation(self, zone: str) -> Delegation:
+        """The DS records of the zone in its parent, or the reason if they are not known."""
+        if around := ds_records.closest(zone, self._domains):
+            found = await ds_records.at_parent(zone, self._domains[around])
+            if found is not None:
+                return found
         if self._failure:
-            return [], self._failure
+            return Delegation(frozenset(), self._failure)
         try:
             resolver = dns.asyncresolver.Resolver(configure=self._resolver is None)
             if self._resolver is not None:
                 resolver.nameservers, resolver.port = [self._resolver.host], self._resolver.port
-            answer = await resolver.resolve(f"{zone}.", "DS", lifetime=RESOLVER_SECONDS, raise_on_no_answer=False)
+            answer = await resolver.resolve(f"{zone}.", "DS", lifetime=self._seconds, raise_on_no_answer=False)
         except dns.resolver.NXDOMAIN:
-            return [], ""
+            return Delegation(frozenset())
         except (dns.exception.DNSException, OSError) as error:
             self._failure = "the resolver does not answer: " + " ".join(str(error).split())
-            return [], self._failure
-        return list(answer.rrset or ()), ""
+            return Delegation(frozenset(), self._failure)
+        return Delegation(frozenset(answer.rrset or ()))
+
+
+async def compare(
+    domain: Domain, connection: PrimaryConnection, parents: Parents, *, only_signed: bool = False
+) -> Comparison:
+    """What the zone publishes about its keys, and the DS records in its parent. Raises DnsError.
+
+    With `only_signed`, the parent of a zone that is not signed is not asked.
+    """
+    published = await ds_records.published(domain.name, ds_records.asks(domain, connection))
+    if only_signed and not published.keys:
+        return Comparison(published, Delegation(frozenset()))
+    return Comparison(published, await parents.delegation(domain.name))
 
 
 async def examine(domain: Domain, connection: PrimaryConnection, parents: Parents) -> Trust:
@@ -78,19 +97,23 @@ async def examine(domain: Domain, connection: PrimaryConnection, parents: Parent
             f"the policy {domain.dnssec_policy} is set, but the zone is not signed: `rndc dnssec -status {zone}` and "
             "the log of named show why (often it cannot write to dnssec/)"
         )
-    delegation, unknown = await parents.delegation(zone)
+    delegation = await parents.delegation(zone)
     if not keys:
-        return Trust(_stale_delegation(zone) if delegation else None)
+        return Trust(_stale_delegation(zone) if delegation.found else None)
     signatures = [_parsed("RRSIG", text) for text in await ask(connection, key, zone, "RRSIG", SECONDS)]
     expires = min((signature.expiration for signature in signatures), default=None)
     problem = _problem_of_signatures(zone, signatures) or (
-        delegation and _problem_of_delegation(zone, keys, delegation)
+        delegation.found and _problem_of_delegation(zone, keys, delegation.found)
     )
     if problem:
         return Trust(problem, expires=expires)
-    if unknown:
-        return Trust(note=f"DS record not checked: {unknown}", expires=expires)
-    return Trust(note=None if delegation else _missing(zone, keys), expires=expires)
+    if delegation.problem:
+        return Trust(note=f"DS record not checked: {delegation.problem}", expires=expires)
+    try:
+        published = await ds_records.published(zone, ds_records.asks(domain, connection))
+    except ds_records.UnprovenKeys as error:
+        return Trust(str(error), expires=expires)
+    return Trust(note=_difference(Comparison(published, delegation)), expires=expires)
 
 
 def _parsed(rtype: str, text: str) -> Any:
@@ -113,27 +136,15 @@ def _problem_of_signatures(zone: str, signatures: Sequence[Any]) -> str | None:
     return None
 
 
-def _problem_of_delegation(zone: str, keys: Sequence[Any], delegation: Sequence[Any]) -> str | None:
-    if any(_fits(zone, key, one) for key in keys for one in delegation):
+def _problem_of_delegation(zone: str, keys: Sequence[Any], found: Iterable[Any]) -> str | None:
+    published = Published(zone, tuple(keys))
+    if published.fits(found):
         return None
-    tags = ", ".join(str(one.key_tag) for one in delegation)
+    tags = ", ".join(str(one.key_tag) for one in found)
     return (
         f"no key of the zone fits the DS record in its parent (key tag {tags}), so validating resolvers refuse all "
-        f"names of it. Restore the keys from a backup (dnssec/), or replace the DS record: {_records(zone, keys)}"
+        f"names of it. Restore the keys from a backup (dnssec/), or replace the DS record: {_records(published)}"
     )
-
-
-def _fits(zone: str, key: Any, delegation: Any) -> bool:
-    if (dns.dnssec.key_id(key), key.algorithm) != (delegation.key_tag, delegation.algorithm):
-        return False
-    try:
-        return bool(_digest(zone, key, delegation.digest_type).digest == delegation.digest)
-    except dns.exception.DNSException:  # a digest that dnspython does not know
-        return True
-
-
-def _digest(zone: str, key: Any, kind: dns.dnssectypes.DSDigest) -> Any:
-    return dns.dnssec.make_ds(f"{zone}.", key, kind, policy=dns.dnssec.allow_all_policy, validating=True)
 
 
 def _stale_delegation(zone: str) -> str:
@@ -143,11 +154,24 @@ def _stale_delegation(zone: str) -> str:
     )
 
 
-def _missing(zone: str, keys: Sequence[Any]) -> str:
-    return f"its parent has no DS record, so nobody checks its signatures; add {_records(zone, keys)}"
+def _difference(compared: Comparison) -> str | None:
+    """The difference between the zone and its parent, with the next step, or None."""
+    published, state = compared.published, compared.state
+    if state is ParentState.MATCHING:
+        return None
+    if state is ParentState.MISSING:
+        if compared.delegation.parent is not None and not published.cds:
+            return (
+                f"its parent {compared.delegation.parent} has no DS record yet; the service adds it when the zone "
+                f"publishes CDS records, or add {_records(published)}"
+            )
+        return f"its parent has no DS record, so nobody checks its signatures; add {_records(published)}"
+    if not published.records:
+        return "the zone asks for the removal of its DS record (CDS); let the registrar remove it"
+    return f"its parent has other DS records than the zone asks for; replace them by {_records(published)}"
 
 
-def _records(zone: str, keys: Sequence[Any]) -> str:
+def _records(published: Published) -> str:
     """The DS records that fit, as text."""
-    anchors = [key for key in keys if key.flags & SECURE_ENTRY_POINT] or keys
-    return "; ".join(f"{zone}. DS {_digest(zone, key, dns.dnssectypes.DSDigest.SHA256).to_text()}" for key in anchors)
+    records = published.records or published.of_keys
+    return "; ".join(f"{published.zone}. DS {text}" for text in ds_records.texts(records))

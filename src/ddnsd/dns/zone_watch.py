@@ -29,7 +29,7 @@ from ddnsd.db.watched import Repair, Slice, WatchedRows
 from ddnsd.db.wildcards import wildcard_name
 from ddnsd.dns import errors, late_answers, zone_transfer
 from ddnsd.dns.connection import ask
-from ddnsd.dns.contents import Contents, contents, is_a_host
+from ddnsd.dns.contents import Contents, contents, is_a_host, is_below
 from ddnsd.dns.message import AAAA, CNAME, DNAME, NS, A
 from ddnsd.dns.obstacles import BESIDE, OWN, between
 from ddnsd.dns.pacing import Budget, Pacer
@@ -313,7 +313,7 @@ class ZoneWatch:
             state = state_of(changes)
             if _may_concern_us(state, name, self._zone):
                 opened[name] = WHOLE + changes
-            if is_a_host(self._zone, name, state, name_servers):
+            if is_a_host(self._zone, name, state, name_servers) and not is_below(delegating, name, self._zone):
                 unknown.append(name)
             if number % ROWS == 0:
                 await pacer.turn()

@@ -52,7 +52,7 @@ async def _examine_database(settings: Settings, around: Surroundings) -> list[Li
             offset = await store.read(clock.database_offset)
             found += lines([clock.of_database(offset, is_server=not settings.store_url.startswith("sqlite"))])
             all_domains = await store.read(queries.all_domains)
-            check = DomainCheck(store, around, settings.followers)
+            check = DomainCheck(store, around, settings.followers, all_domains)
             for domain in all_domains:
                 found += await check.lines(domain)
             found += await check.followers()

@@ -11,7 +11,17 @@ from ddnsd.checks.findings import Check, Finding
 from ddnsd.checks.surroundings import Surroundings
 from ddnsd.db import queries
 from ddnsd.db.rows import Domain
-from ddnsd.dns import contents, dnssec, errors, late_answers, primary_check, secondaries, zone_transfer
+from ddnsd.dns import (
+    contents,
+    delegations,
+    dnssec,
+    ds_records,
+    errors,
+    late_answers,
+    primary_check,
+    secondaries,
+    zone_transfer,
+)
 from ddnsd.dns.bind.rndc import BindError
 from ddnsd.dns.causes import cause_of
 from ddnsd.dns.connection import PrimaryConnection, ask, ask_serial
@@ -45,10 +55,15 @@ class DomainCheck:
     """Checks domains one after the other; `lines` of each, and at the end those of all secondaries."""
 
     def __init__(
-        self, store: "SqliteStore | PostgresStore", around: Surroundings, followers: Sequence[Endpoint]
+        self,
+        store: "SqliteStore | PostgresStore",
+        around: Surroundings,
+        followers: Sequence[Endpoint],
+        domains: Sequence[Domain],
     ) -> None:
         self._store, self._around, self._followers = store, around, followers
-        self._parents = dnssec.Parents(around.resolver)
+        self._parents = dnssec.Parents(around.resolver, domains)
+        self._domains = {domain.name: domain for domain in domains}
         self._clocks: set[str] = set()  # primaries whose clock was compared
         self._served: list[_Served] = []
 
@@ -105,11 +120,25 @@ class DomainCheck:
             findings.append(Finding(Check.CONTENTS, f"names in {domain.name}", strange))
         if trust != dnssec.Trust():
             findings.append(Finding(Check.DNSSEC, f"DNSSEC of {domain.name}", trust.problem, trust.note))
+        findings += await self._delegation(domain)
         if domain.primary not in self._clocks:
             self._clocks.add(domain.primary)
             offset = await primary_check.clock_offset(domain, connection, primary_check.SECONDS)
             findings.append(clock.of_primary(offset, domain.primary))
         return lines(findings)
+
+    async def _delegation(self, domain: Domain) -> list[Finding]:
+        """What our domain around this one has of it, if it is not as it should be."""
+        around = ds_records.closest(domain.name, self._domains)
+        if around is None or (parent := self._domains[around]).frozen:
+            return []
+        try:
+            plan = await delegations.of_domains(domain, parent)
+        except errors.DnsError:
+            return []  # a problem of one of the two domains
+        if not (plan.obstacle or plan.note):
+            return []
+        return [Finding(Check.DNSSEC, f"delegation of {domain.name}", plan.obstacle, plan.note)]
 
     async def _problem_of_files(self, domain: Domain, *, loaded: bool) -> str | None:
         """The problem of the zone's files on our BIND, or None."""

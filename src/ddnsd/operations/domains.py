@@ -7,7 +7,9 @@ from typing import Any
 
 from ddnsd.db import paging, queries
 from ddnsd.db.base import Store
+from ddnsd.db.rows import Domain
 from ddnsd.dns import errors, late_answers
+from ddnsd.dns.ds_records import Comparison
 from ddnsd.dns.tsig import TsigKey
 from ddnsd.dns.zone_members import Member
 from ddnsd.operations import moves
@@ -24,7 +26,7 @@ from ddnsd.settings import Settings
 async def _zones(settings: Settings) -> AsyncIterator[tuple[Store, Zones]]:
     await check_schema(settings.store_url)
     async with opened(settings.store_url) as store:
-        yield store, Zones(store, settings.bind, settings.primary)
+        yield store, Zones(store, settings.bind, settings.primary, settings.surroundings.resolver)
 
 
 def new_columns(name: str) -> dict[str, Any]:
@@ -158,13 +160,23 @@ async def listed(settings: Settings) -> list[dict[str, Any]]:
     ]
 
 
+async def ds(settings: Settings, name: str) -> Comparison:
+    """The DS records of a domain and of its parent. Raises NoDomain, DnsError, StoreDown, AdminError."""
+    async with _zones(settings) as (store, zones):
+        return await zones.ds(await _named(store, name))
+
+
 async def members(settings: Settings, name: str) -> list[Member]:
     """The names that members of the domain's Kerberos realm have registered.
 
     Raises NoDomain, DnsError, StoreDown, AdminError.
     """
     async with _zones(settings) as (store, zones):
-        domain = await store.read(lambda c: queries.domain(c, name))
-        if domain is None:
-            raise NoDomain(Code.DOMAIN_MISSING, domain=name)
-        return await zones.members(domain)
+        return await zones.members(await _named(store, name))
+
+
+async def _named(store: Store, name: str) -> Domain:
+    domain = await store.read(lambda c: queries.domain(c, name))
+    if domain is None:
+        raise NoDomain(Code.DOMAIN_MISSING, domain=name)
+    return domain

@@ -3,7 +3,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,10 +12,12 @@ from sqlalchemy import Connection
 from ddnsd.db import host_edits, mirrors, queries
 from ddnsd.db.base import Store
 from ddnsd.db.rows import Domain
-from ddnsd.dns import errors, new_primary, primary_check, reconcile, zone_members
+from ddnsd.dns import delegations, dnssec, errors, new_primary, primary_check, reconcile, zone_members
 from ddnsd.dns.bind.control import Bind
-from ddnsd.dns.bind.rndc import UnknownPolicy
+from ddnsd.dns.bind.rndc import BindError, UnknownPolicy
 from ddnsd.dns.bind.zone_config import Features, check_policy, check_realm
+from ddnsd.dns.connection import PrimaryConnection
+from ddnsd.dns.ds_records import Comparison
 from ddnsd.dns.endpoint import Endpoint
 from ddnsd.dns.new_primary import Found
 from ddnsd.dns.tsig import TsigKey
@@ -62,14 +64,20 @@ async def check_catalog(store: Store, bind: Bind) -> None:
 class Zones:
     """Adds, changes and removes domains with their zones.
 
-    `bind` is the BIND that the service controls, or None. `primary` is its address. `changed` is called after a domain
-    is added or removed.
+    `bind` is the BIND that the service controls, or None. `primary` is its address. `resolver` is asked for DS records;
+    None: that of the system. `changed` is called after a domain is added or removed.
     """
 
     def __init__(
-        self, store: Store, bind: Bind | None, primary: str, changed: Callable[[], Awaitable[None]] | None = None
+        self,
+        store: Store,
+        bind: Bind | None,
+        primary: str,
+        resolver: Endpoint | None = None,
+        changed: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._store, self._bind, self._primary, self._changed = store, bind, primary, changed
+        self._resolver = resolver
 
     async def check_new(
         self, name: str, owner: str, *, primary: str | None = None, key: TsigKey | None = None, columns: dict[str, Any]
@@ -185,6 +193,22 @@ class Zones:
         """The names that members of the domain's Kerberos realm have registered. Raises DnsError, StoreDown."""
         return [] if domain.gss_realm is None else await zone_members.of_domain(self._store, domain)
 
+    async def ds(
+        self, domain: Domain, *, only_signed: bool = False, seconds: float = dnssec.RESOLVER_SECONDS
+    ) -> Comparison:
+        """The DS records that belong into the parent of the domain's zone, and those that it has.
+
+        With `only_signed`, the parent of a zone that is not signed is not asked. A resolver has so many `seconds`.
+        Raises DnsError if the primary does not answer or the keys of the zone do not sign it; StoreDown.
+        """
+        parent = await self._store.read(lambda c: domains.parent_of(c, domain.name))
+        parents = dnssec.Parents(self._resolver, () if parent is None else (parent,), seconds)
+        connection = PrimaryConnection(Endpoint.from_text(domain.primary))
+        try:
+            return await dnssec.compare(domain, connection, parents, only_signed=only_signed)
+        finally:
+            connection.close()
+
     async def _look(self, domain: Domain) -> Found | None:
         """Test the primary and key of the changed `domain`. Returns None if our BIND does not serve its zone yet."""
         if domain.provisioned and self._bind is not None and domain.primary == endpoint(self._primary):
@@ -202,20 +226,42 @@ class Zones:
             await asyncio.to_thread(self._controlled.ensure, *given, check=check_only)
 
     async def remove(self, name: str, *, actor: str, client_ip: str | None, expect: Expect) -> None:
-        """Remove a domain without hosts, and its zone if the service created it.
+        """Remove a domain without hosts, its zone if the service created it, and its delegation in our domain above.
 
         `expect` is called with the domain just before, and may raise. Raises NoDomain, NotEmpty, NoBind and BindError
         (nothing is changed), StoreDown.
         """
         found = await self._store.transact(lambda c: _close(c, name, expect))
-        if found.provisioned:
-            try:
+        parent = await self._store.read(lambda c: domains.parent_of(c, name))
+        try:
+            servers = await self._undelegate(found, parent) if parent is not None else ()
+            if found.provisioned:
                 await asyncio.to_thread(self._controlled.withdraw, name)
-            except BaseException:
-                await self._store.transact(lambda c: host_edits.set_domain(c, found.id, available=found.available))
-                raise
+        except BaseException:
+            await self._store.transact(lambda c: host_edits.set_domain(c, found.id, available=found.available))
+            raise
+        if parent is not None:
+            with suppress(errors.DnsError):  # the service may have written it again before the zone was gone
+                await delegations.remove(found, parent, servers)
         await self._store.transact(lambda c: domains.delete_domain(c, found, actor, client_ip))
         await self._tell()
+
+    async def _undelegate(self, domain: Domain, parent: Domain) -> Collection[str]:
+        """Remove the delegation of a domain that leaves. Returns the names of its name servers. Raises BindError."""
+        servers: Collection[str] = ()
+        if domain.provisioned and self._bind is not None:
+            servers = [server.name for server in self._bind.options.name_servers]
+            with suppress(errors.DnsError):  # a lost zone can be removed, too
+                servers = {*servers, *await delegations.name_servers(domain)}
+        try:
+            if parent.frozen:
+                raise errors.DomainFrozen(parent.frozen)
+            await delegations.remove(domain, parent, servers)
+        except errors.DnsError as error:
+            raise BindError(
+                f"{domain.name} was not removed, because its delegation in {parent.name} cannot be removed: {error}"
+            ) from None
+        return servers
 
     async def provision(
         self, names: Collection[str] = (), *, actor: str, check_only: bool = False

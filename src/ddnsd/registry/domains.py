@@ -150,6 +150,12 @@ def check_new(connection: Connection, name: str) -> None:
         raise Taken(name=reason)
 
 
+def parent_of(connection: Connection, name: str) -> Domain | None:
+    """The domain with the longest name that is a proper ending of `name`: its zone may delegate that name."""
+    _, _, around = name.partition(".")
+    return queries.closest_domain(connection, around) if around else None
+
+
 def hides(connection: Connection, name: str) -> Reason | None:
     """Why a new zone of that name would hide records in the zone around it, or None.
 

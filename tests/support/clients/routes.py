@@ -55,6 +55,7 @@ ROUTES: dict[tuple[str, str], tuple[str, Content | None]] = {
     ("GET", "/api/domains/{name}"): ("domain", None),
     ("PATCH", "/api/domains/{name}"): ("domain", {"comment": "x"}),
     ("DELETE", "/api/domains/{name}"): ("domain", None),
+    ("GET", "/api/domains/{name}/ds"): ("domain", None),
     ("GET", "/api/domains/{name}/members"): ("domain", None),
     ("GET", "/api/domain-requests"): ("list", None),
     ("POST", "/api/domain-requests"): ("new", {}),

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from ddnsd.dns.bind.zone_config import Features, grants, parts, serves_file, zone_block
+from ddnsd.dns.endpoint import Endpoint
 from ddnsd.dns.tsig import TsigKey
 
 KEY = TsigKey("ddnsd.a.example", secret="aGVsbG8=")
@@ -72,3 +73,10 @@ def test_members_of_a_realm_write_their_own_addresses() -> None:
 def test_a_realm_is_in_capitals(realm: str) -> None:
     with pytest.raises(ValueError, match="is not a valid Kerberos realm"):
         zone_block(FILE, KEY, zone="a.example", features=Features(None, realm))
+
+
+def test_parental_agents_are_those_of_signed_zones() -> None:
+    agents = [Endpoint("192.0.2.53", 53), Endpoint("2001:db8::53", 5353)]
+    signed = zone_block(FILE, KEY, features=Features("default"), key_directory=Path("/keys"), parental_agents=agents)
+    assert "parental-agents { 192.0.2.53 port 53; 2001:db8::53 port 5353; };" in signed
+    assert "parental-agents" not in zone_block(FILE, KEY, parental_agents=agents)

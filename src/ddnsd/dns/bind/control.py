@@ -46,13 +46,15 @@ class ZoneOptions:
 
     `name_servers` are in SOA (the first) and NS of the zones. The TSIG key `transfer_key` of `named.conf` may
     transfer every zone. `catalog` is the zone that lists all of them for secondaries. BIND answers DNS at
-    `primary`. With a `keys_socket`, named includes a file that only another program writes, see `install_keys`.
+    `primary`. It asks the `parental_agents` for the DS records of zones that it signs, or itself if it has the zone
+    around. With a `keys_socket`, named includes a file that only another program writes, see `install_keys`.
     """
 
     name_servers: tuple[NameServer, ...] = UNNAMED
     transfer_key: str | None = None
     catalog: str | None = None
     primary: Endpoint = field(default_factory=lambda: Endpoint("127.0.0.1", 53))
+    parental_agents: tuple[Endpoint, ...] = ()
     keys_socket: Path | None = None
 
 
@@ -306,8 +308,17 @@ class Bind:
             features=features,
             name_servers=[server.name for server in self.options.name_servers if server.lies_in(zone)],
             key_directory=self.folder / "dnssec",
+            parental_agents=self._parental_agents(zone),
             hidden=zone == self.options.catalog,
         )
+
+    def _parental_agents(self, zone: str) -> Sequence[Endpoint]:
+        """The servers that know the DS records of the zone: BIND itself if it has the zone around."""
+        while "." in zone:
+            zone = zone.partition(".")[2]
+            if self._key_file(zone).exists():
+                return (self.options.primary,)
+        return self.options.parental_agents
 
     def _wait_for_removal(self, zone: str) -> None:
         """Delete the zone's files: `delzone -clean` answers earlier, and a new zone must not find old records."""

@@ -60,6 +60,15 @@ logging {{
 }};
 include "{folder}/rndc.key";
 include "{folder}/keys.conf";
+include "{folder}/policies.conf";
+"""
+
+_POLICIES = """\
+# dnssec-policy statements. BIND has the policies "default", "insecure" and "none"; add others here, and restart.
+dnssec-policy "nsec3" {
+    keys { csk lifetime unlimited algorithm ecdsap256sha256; };
+    nsec3param iterations 0 optout no salt-length 0;
+};
 """
 
 _RNDC_CONFIG = """\
@@ -190,6 +199,8 @@ class Named:
             replace_file(key_file, TsigKey.generate("rndc").to_text())
         if not keys.exists():
             replace_file(keys, "")
+        if not (policies := self.folder / "policies.conf").exists():
+            replace_file(policies, _POLICIES)
         control_port = _port_in(self.rndc_key, _CONTROL_PORT) or _free_port()
         port = _port_in(self._config, _STATISTICS_PORT) or _free_port(control_port)
         self.statistics = Endpoint("127.0.0.1", port)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ddnsd.db.rows import Domain
+from ddnsd.dns.endpoint import Endpoint
 from ddnsd.dns.tsig import TsigKey
 
 
@@ -34,11 +35,13 @@ def zone_block(
     features: Features = PLAIN,
     name_servers: Sequence[str] = (),
     key_directory: Path | None = None,
+    parental_agents: Sequence[Endpoint] = (),
     hidden: bool = False,
 ) -> str:
     """The body, in braces, of a primary zone that `key` updates and transfers.
 
-    `transfer_keys` are names of more TSIG keys that may transfer it. BIND signs it with keys in `key_directory`.
+    `transfer_keys` are names of more TSIG keys that may transfer it. BIND signs it with keys in `key_directory`,
+    and asks the `parental_agents` for its DS records.
     Members of a realm cannot write the addresses of `name_servers` in the zone. A `hidden` zone answers only its keys.
     Raises ValueError as `check_policy` and `check_realm` do.
     """
@@ -55,6 +58,8 @@ def zone_block(
     if dnssec_policy is not None:
         check_policy(dnssec_policy)
         # inline-signing, the default from BIND 9.20 on, would keep a second copy of the zone
+        agents = " ".join(f"{agent.host} port {agent.port};" for agent in parental_agents)
+        parts += [f"parental-agents {{ {agents} }}"] if agents else []
         parts += [f'dnssec-policy "{dnssec_policy}"', "inline-signing no", f'key-directory "{key_directory}"']
     return "{ " + " ".join(f"{part};" for part in parts) + " };"
 

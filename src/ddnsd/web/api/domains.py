@@ -12,6 +12,7 @@ from ddnsd.auth.caller import Caller
 from ddnsd.auth.permissions import Action, can
 from ddnsd.dns.errors import DnsError
 from ddnsd.dns.tsig import TsigKey
+from ddnsd.registry import ds_views
 from ddnsd.registry.domains import Freeze
 from ddnsd.registry.errors import Code, Invalid, NotPermitted, Reason
 from ddnsd.registry.inputs import Comment, FullName, Group, Primary, Stack, Ttl, UserName
@@ -175,6 +176,24 @@ class MembersOut(Shown):
     items: list[MemberOut]
 
 
+class DsOut(Shown):
+    """The DS records that belong into the parent of a zone, and those that it has."""
+
+    signed: bool
+    source: Literal["cds", "dnskey"] | None = Field(
+        description="`cds`: the zone publishes CDS records. `dnskey`: they follow from its keys. null: not signed."
+    )
+    records: list[str] = Field(description="Values in presentation format: key tag, algorithm, digest type, digest.")
+    lines: list[str] = Field(description="The same as whole records, for a registrar or a zone file.")
+    state: Literal["matching", "missing", "outdated", "unknown"] = Field(
+        description="`matching`: the parent has exactly these records, or rightly none. `missing`: it has none. "
+        "`outdated`: it has others. `unknown`: it was not compared; `problem` says why."
+    )
+    parent: str | None = Field(description="The domain of this service whose zone is the parent; null: another zone.")
+    parent_records: list[str] | None = Field(description="The values in the parent; null if they are unknown.")
+    problem: str | None
+
+
 class DomainPage(Shown):
     """A page of domains."""
 
@@ -274,6 +293,17 @@ async def list_members(caller: Reader, context: Ctx, name: str) -> Response:
     except DnsError as error:
         raise Problem(503, f"The zone cannot be read: {error}.", kind="urn:ddns:name-server") from None
     return serializers.answer({"items": [member._asdict() for member in found]})
+
+
+@router.get("/{name}/ds", responses=problems(404, 503) | {200: success(DsOut)})
+async def read_ds(caller: Reader, context: Ctx, name: str) -> Response:
+    """Ask the primary of the zone for its keys, and show the DS records that belong into the parent zone."""
+    domain = await get_domain_or_404(context.domains, caller, name, Action.OVERSEE)
+    try:
+        found = await context.zones.ds(domain)
+    except DnsError as error:
+        raise Problem(503, f"The zone cannot be read: {error}.", kind="urn:ddns:name-server") from None
+    return serializers.answer(ds_views.as_json(found))
 
 
 async def _change_zone(

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Domains: those in which the user may register hosts, and what their owners can change."""
 
+import asyncio
 from typing import Any
 
 from starlette.responses import Response
@@ -8,6 +9,7 @@ from starlette.responses import Response
 from ddnsd.auth.permissions import Action, can
 from ddnsd.dns.errors import DnsError
 from ddnsd.dns.zone_members import Member
+from ddnsd.registry import ds_views
 from ddnsd.registry.errors import Code, Invalid, Reason
 from ddnsd.registry.host_lists import host_view
 from ddnsd.registry.inputs import GROUP_LENGTH
@@ -23,6 +25,9 @@ from ddnsd.web.preconditions import domain_tag
 REQUESTS = 100
 SIZE = 50
 TEXT_LENGTH = 253
+RESOLVER_SECONDS = 1.5
+DS_SECONDS = 2.0
+"""So long a page waits for a resolver, and in all for the DS records."""
 SWITCHES = ("private_addresses", "query_credentials")
 """Columns that only administrators set."""
 
@@ -44,14 +49,28 @@ async def show_all(page: PageRequest) -> Response:
 async def show(page: PageRequest) -> Response:
     """One domain."""
     domain = await access.get_domain(page)
+    mine = can(page.caller_with_rights, Action.EDIT, domain)
     return page.render(
         "domains/show.html",
         domain=domain,
+        ds=await _ds(page, domain) if mine else None,
         count=await page.portal.domains.host_count(domain.id),
         zone=zones_by_name(page).get(domain.name),
-        mine=can(page.caller_with_rights, Action.EDIT, domain),
+        mine=mine,
         usable=access.may_register(page, domain),
     )
+
+
+async def _ds(page: PageRequest, domain: Domain) -> dict[str, Any] | None:
+    """The DS records of a signed zone, or None. With only `problem`, its primary did not tell them in time."""
+    try:
+        async with asyncio.timeout(DS_SECONDS):
+            found = await page.portal.zones.ds(domain, only_signed=True, seconds=RESOLVER_SECONDS)
+    except TimeoutError:
+        return {"problem": page.gettext("It does not answer in time.")}
+    except DnsError as error:
+        return {"problem": str(error)}
+    return ds_views.as_json(found) if found.published.keys else None
 
 
 async def list_hosts(page: PageRequest) -> Response:

@@ -77,6 +77,8 @@ def _run(directory: Path, names: frozenset[str], *, quick: bool) -> None:
         print("written to bench/RESULTS.md")
     for name in missed(sections):
         print(f"below what is required: {name.strip('*')}")
+    if stale := [figure.name for section in sections for figure in section.figures if figure.broken]:
+        sys.exit(f"wrong: {', '.join(name.strip('*') for name in stale)}")
 
 
 def _sections(plan: Plan) -> Iterator[Section]:
@@ -112,6 +114,8 @@ def _sections(plan: Plan) -> Iterator[Section]:
         yield capacity.section(plan)
     if plan.has("zones"):
         yield zones.speed_section(plan)
+    if plan.has("signed"):
+        yield zones.signed_section(plan)
     if plan.has("idle"):
         yield zones.idle_section(plan)
 

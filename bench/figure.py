@@ -10,7 +10,7 @@ from statistics import median
 class Figure:
     """Values of one thing, one per round; `required` and `aim` are lower bounds, or upper ones when `less`.
 
-    The median counts, or with `always` the worst.
+    The median counts, or with `always` the worst. With `never`, a run with another value than zero fails.
     """
 
     name: str
@@ -19,6 +19,7 @@ class Figure:
     aim: float | None = None
     less: bool = False
     always: bool = False
+    never: bool = False
     values: list[float] = field(default_factory=list)
 
     def add(self, value: float) -> float:
@@ -38,6 +39,11 @@ class Figure:
         if self._reaches(self.required):
             return "aim" if self.aim is not None and self._reaches(self.aim) else "met"
         return "missed"
+
+    @property
+    def broken(self) -> bool:
+        """Whether the service did what it must never do, in a single round: then the run fails."""
+        return self.never and any(self.values)
 
     def _reaches(self, bound: float) -> bool:
         worst = max(self.values) if self.less else min(self.values)

@@ -12,6 +12,7 @@ from multiprocessing.connection import Connection
 from support.servers.service import Service
 
 from bench import httpwire
+from bench.address import fresh
 from bench.figure import Figure
 from bench.many import memory
 
@@ -51,6 +52,45 @@ def _watch(port: int, end: Connection) -> None:
             slowest = max(slowest, time.perf_counter() - begin)
             time.sleep(PAUSE_SECONDS)
     end.send(slowest)
+
+
+@contextmanager
+def stale_answers(service: Service, name: str, secret: str, stale: Figure, asked: Figure) -> Iterator[None]:
+    """Move a host again and again from another process, and ask BIND after each `good`.
+
+    Adds the number of answers without the new address, and that of all answers.
+    """
+    context = multiprocessing.get_context("fork")
+    ours, theirs = context.Pipe()
+    watcher = context.Process(target=_move, args=(service, name, httpwire.basic(name, secret), theirs))
+    watcher.start()
+    theirs.close()
+    ours.recv()
+    try:
+        yield
+    finally:
+        ours.send(None)
+        number, late = ours.recv()
+        asked.add(number)
+        stale.add(late)
+        watcher.join(10)
+
+
+def _move(service: Service, name: str, authorization: str, end: Connection) -> None:
+    number = late = 0
+    with closing(socket.create_connection(("127.0.0.1", service.http_port))) as connection:
+        end.send(None)
+        while not end.poll():
+            address = fresh()
+            connection.sendall(httpwire.update(name, authorization, address))
+            answer = b""
+            while not httpwire.frame(answer):
+                answer += connection.recv(65536)
+            if httpwire.word(answer) != "200 good":
+                raise RuntimeError(f"expected 200 good, got {answer!r}")
+            number += 1
+            late += service.dig(name) != [address]
+    end.send((number, late))
 
 
 @contextmanager

@@ -20,6 +20,7 @@ NAMES = (
     "large",
     "nodes",
     "zones",
+    "signed",
     "idle",
 )
 

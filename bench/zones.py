@@ -11,10 +11,13 @@ from support.servers.service import FILE, Service, dev
 
 from bench.figure import Figure, Section, number
 from bench.machine import process_seconds, processor_seconds
+from bench.meanwhile import MILLISECONDS, stale_answers
 from bench.plan import Plan, say
 from bench.rig import CONNECTIONS, HOSTS, PLAIN_ZONE, Rig
 
 SPREAD = 200
+SIGNED_ZONE = "signed.example.org"
+SIGNED_SECONDS = 60.0
 IDLE = 1000
 SETTLE_SECONDS = 10.0  # the zones are compared once
 IDLE_SECONDS = 5.0  # as a multiple of a round
@@ -24,6 +27,12 @@ SPEED_TEXT = f"""\
 {SPREAD} zones of the same BIND, so that most messages have one host. *BIND alone*: UPDATE messages of one record for
 the same {SPREAD} zones, signed ahead of the clock, the best of several ways as above. A message is for one zone, so
 BIND's rate of such messages is the limit."""
+
+SIGNED_TEXT = f"""\
+{CONNECTIONS} kept connections, one request in flight on each, {HOSTS} hosts on SQLite: in a plain zone, and in one
+that BIND signs by its policy `default` with `inline-signing no`, as zones of the service are. *Stale answers*: under
+the same load, another process moves a host of the signed zone and asks BIND for it as soon as it has read `good`. One
+answer with another address fails the run."""
 
 IDLE_TEXT = """\
 Processor time of the service, in percent of one core, with {number} zones on its BIND that nobody changes: with BIND's
@@ -53,6 +62,36 @@ def speed_section(plan: Plan) -> Section:
             share.add(many.values[-1] / bind.values[-1])
             say(figures)
     return Section("Many zones", SPEED_TEXT, figures)
+
+
+def signed_section(plan: Plan) -> Section:
+    """Measure the same load on a plain zone and on a signed one in turn, and look for stale answers of the latter."""
+    plain, signed = Figure("changed, plain zone", "/s"), Figure("changed, signed zone", "/s")
+    ratio = Figure("**signed / plain**", "×", 0.3)
+    late = Figure("changed, signed zone, p99", "ms")
+    stale = Figure("**stale answers after `good`, signed zone**", "", 0, less=True, always=True, never=True)
+    asked = Figure("answers that were compared")
+    figures = [plain, signed, ratio, late, stale, asked]
+    with dev(plan.directory / "signed") as service:
+        service.cli("domain", "add", SIGNED_ZONE, "--owner", "admin", "--dnssec-policy", "default")
+        wait_until(lambda: service.dig(SIGNED_ZONE, "RRSIG") != [], SIGNED_SECONDS, "the zone is signed")
+        of_plain, of_signed = Rig(service), Rig(service)
+        of_plain.register()
+        of_signed.register(zones=[SIGNED_ZONE])
+        witness = f"witness.{SIGNED_ZONE}"
+        secret = service.register(witness)
+        for rig in (of_plain, of_signed):
+            rig.changed(plan.seconds / 4)  # warm up
+        for _ in range(plan.rounds):
+            plain.add(of_plain.changed(plan.seconds).rate)
+            run = of_signed.changed(plan.seconds)
+            signed.add(run.rate)
+            late.add(run.quantile(0.99) * MILLISECONDS)
+            ratio.add(signed.values[-1] / plain.values[-1])
+            with stale_answers(service, witness, secret, stale, asked):
+                of_signed.changed(plan.seconds)
+            say(figures)
+    return Section("Signed zones", SIGNED_TEXT, figures)
 
 
 def idle_section(plan: Plan) -> Section:

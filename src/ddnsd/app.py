@@ -52,6 +52,8 @@ from ddnsd.heartbeat import Heartbeat
 from ddnsd.registry import dhcp_configs
 from ddnsd.registry.abuse_reports import AbuseReports
 from ddnsd.registry.account_export import AccountExport
+from ddnsd.registry.certificates import SECONDS as CERTIFICATE_SECONDS
+from ddnsd.registry.certificates import Budgets, Certificates
 from ddnsd.registry.challenges import SECONDS as CHALLENGE_SECONDS
 from ddnsd.registry.challenges import Challenges
 from ddnsd.registry.changes import Changes
@@ -114,6 +116,7 @@ from ddnsd.web.request_metrics import RequestMetrics
 from ddnsd.web.update_port import UpdatePort
 
 if TYPE_CHECKING:
+    from ddnsd.acme.client import AcmeClient
     from ddnsd.auth.oidc.http_client import Http
     from ddnsd.auth.oidc.login import Flow
 
@@ -241,6 +244,14 @@ class Service:
             self.store, settings.bind, settings.primary, settings.surroundings.resolver, self._take_up_domains
         )
         dhcp = DhcpKeys(self.store, tsig, dhcp_configs.endpoint(settings.update_listen))
+        self.certificates = Certificates(
+            self.store,
+            self.writer,
+            self.secondaries,
+            challenges,
+            _acme(settings),
+            Budgets(settings.acme_host_budget, settings.acme_domain_budget),
+        )
         services = Services(
             policy=policy,
             rates=self.rates,
@@ -253,6 +264,7 @@ class Service:
             transfers=Transfers(self.store, self.contacts),
             related=RelatedNames(self.store, self.writer, hosts, policy, self.rates),
             rrsets=rrsets,
+            certificates=self.certificates,
             domains=domains,
             zones=zones,
             domain_requests=Requests(self.store, zones),
@@ -291,6 +303,7 @@ class Service:
             signin,
             status=self.status,
             checks=self.checks,
+            certificates=self.certificates,
             requests=requests_served,
             metrics_zones=settings.metrics_zones,
             embedded=embedded,
@@ -349,6 +362,7 @@ class Service:
         self._own_tokens.max_days = now.token_max_days
         for counter in (self._throttle, self._passwords, self._provider_guard, self._passkey_guard):
             counter.use(now.signin_failures, enabled=now.rules)
+        self.certificates.budgets = Budgets(now.acme_host_budget, now.acme_domain_budget)
         self._abuse_reports.use(now.abuse_reports_per_hour, rules=now.rules)
         set_log_level(now.log_level, addresses=now.log_addresses)
         return applied, later
@@ -421,6 +435,7 @@ class Service:
             (DELEGATION_SECONDS, self.delegations.look, "delegations"),
             (TSIG_SECONDS, self.tsig.write, "TSIG secrets"),
             (CHALLENGE_SECONDS, self.challenges.remove_ended, "ACME challenges"),
+            (CERTIFICATE_SECONDS, self.certificates.look, "numbers of certificates"),
         ):
             heartbeat = self._heartbeats[what] = Heartbeat(STUCK_SECONDS)
             self._tasks[what] = asyncio.create_task(_repeat(seconds, work, what, heartbeat))
@@ -439,6 +454,7 @@ class Service:
         """Stop everything that `start` has started."""
         for task in (*self._tasks.values(), *filter(None, [self._waiting])):
             task.cancel()
+        await run_safely(self.certificates.stop, "orders of certificates")
         await self.watch.stop()
         await self.mirrors.stop()
         await run_safely(self.writer.stop, "last acknowledgements")
@@ -503,6 +519,15 @@ def _factor_keys(settings: Settings) -> SealingKeys | None:
     except BadKeyFile as error:
         reason = f"{error}. This command creates one: {KEY_COMMAND % file}"
     raise SettingsError(f"{PREFIX}SECOND_FACTOR_KEY: {reason}")
+
+
+def _acme(settings: Settings) -> "AcmeClient | None":
+    authority = settings.authority
+    if authority is None:
+        return None
+    from ddnsd.acme.client import AcmeClient  # here: its packages are optional
+
+    return AcmeClient(authority)
 
 
 def _openid(
@@ -593,12 +618,11 @@ async def serve(
         ready(where)
         unit.notify("READY=1")
 
-    server = Server(
-        service.app,
-        service.sources,
-        started,
-        stopping=lambda: unit.notify("STOPPING=1"),
-    )
+    def stopping() -> None:
+        unit.notify("STOPPING=1")
+        service.certificates.give_up()
+
+    server = Server(service.app, service.sources, started, stopping)
     watchdog = asyncio.create_task(unit.keep_alive(service.trouble))
     waiting = asyncio.create_task(service.wait())
     waiting.add_done_callback(lambda task: _stop_if_failed(server, task))

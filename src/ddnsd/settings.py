@@ -13,7 +13,7 @@ import re
 import tomllib
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any, Self, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Self, get_args
 from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
@@ -38,6 +38,9 @@ from ddnsd.registry.names import fold
 from ddnsd.registry.policy import Policy
 from ddnsd.registry.quotas import DEFAULTS, Quota, QuotaRules
 from ddnsd.web.client_address import UNIX
+
+if TYPE_CHECKING:
+    from ddnsd.acme.client import Authority
 
 PREFIX = "DDNSD_"
 
@@ -72,6 +75,8 @@ RELOADABLE = frozenset(
         "last_request_days",
         "abuse_reports_per_hour",
         "abuse_report_days",
+        "acme_host_budget",
+        "acme_domain_budget",
     }
 )
 """Settings that a running service applies when it reads them again (`Service.reload`)."""
@@ -263,6 +268,25 @@ class Settings(BaseSettings):
     oidc_claims_session_hours: int = Field(
         SESSION_HOURS, ge=0, description="hours after which browser sessions lose them; 0: never"
     )
+    acme_directory: str = Field(
+        "", description="URL of the ACME directory of the authority that issues certificates for hosts; empty: off"
+    )
+    acme_contact: str = Field("", description="e-mail address to which that authority sends warnings")
+    acme_account_key: Path | None = Field(
+        None, description="file of the account's private key, created at the first order; default: DIR/acme_account.key"
+    )
+    acme_ca_file: Path | None = Field(
+        None, description="PEM file with the root certificates of a private authority, which the system does not know"
+    )
+    acme_eab_kid: str = Field("", description="id of the external account binding, if the authority needs one")
+    acme_eab_key: SecretStr = Field(SecretStr(""), description="its HMAC key, in base64url")
+    acme_caa_identities: Words = Field(
+        (), description="names of that authority in CAA records; default: those that its directory states"
+    )
+    acme_host_budget: int = Field(5, ge=0, le=MOST, description="certificates for a host within a week; 0: no limit")
+    acme_domain_budget: int = Field(
+        50, ge=0, le=MOST, description="certificates for all hosts of a domain within a week; 0: no limit"
+    )
     event_days: int = Field(
         400,
         ge=0,
@@ -359,6 +383,40 @@ class Settings(BaseSettings):
     @classmethod
     def _name(cls, value: str) -> str:
         return zone_name(value) if value else value
+
+    @field_validator("acme_directory")
+    @classmethod
+    def _directory(cls, value: str) -> str:
+        if value and not (value.startswith("https://") and urlsplit(value).hostname):
+            raise ValueError("write it as https://HOST/PATH")
+        if value and (find_spec("acme") is None or find_spec("josepy") is None):
+            raise ValueError("certificates need more packages: pip install 'fedcloud-ddns[server,acme]'")
+        return value
+
+    @field_validator("acme_contact")
+    @classmethod
+    def _contact(cls, value: str) -> str:
+        if value and not re.fullmatch(r"[^@\s,:]+@[^@\s,:]+", value):
+            raise ValueError("write one e-mail address")
+        return value
+
+    @field_validator("acme_caa_identities")
+    @classmethod
+    def _identities(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(fold(v) for v in value)
+
+    @field_validator("acme_eab_key")
+    @classmethod
+    def _hmac_key(cls, value: SecretStr) -> SecretStr:
+        if not re.fullmatch(r"[A-Za-z0-9_-]*=*", value.get_secret_value()):
+            raise ValueError("write the key in base64url, as the authority shows it")
+        return value
+
+    @model_validator(mode="after")
+    def _complete_binding(self) -> Self:
+        if bool(self.acme_eab_kid) != bool(self.acme_eab_key.get_secret_value()):
+            raise ValueError("ACME_EAB_KID and ACME_EAB_KEY belong together: give both, or none")
+        return self
 
     @field_validator("log_level")
     @classmethod
@@ -511,6 +569,23 @@ class Settings(BaseSettings):
         return tuple(
             provider.model_copy(update={"client_secret": given[provider.name]}) if provider.name in given else provider
             for provider in self.oidc_providers
+        )
+
+    @property
+    def authority(self) -> "Authority | None":
+        """The authority that issues certificates for hosts."""
+        if not self.acme_directory:
+            return None
+        from ddnsd.acme.client import Authority  # here: its packages are optional
+
+        return Authority(
+            self.acme_directory,
+            self.acme_account_key or self.dir / "acme_account.key",
+            self.acme_contact,
+            self.acme_ca_file,
+            self.acme_eab_kid,
+            self.acme_eab_key.get_secret_value(),
+            self.acme_caa_identities,
         )
 
     @property

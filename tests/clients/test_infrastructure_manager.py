@@ -5,13 +5,17 @@ On domains, hosts and register it reads `status`, on update and unregister the H
 """
 
 import json
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.clients.programs import DENIED, Host, Outcome, becomes, hung_name_server
-from support.servers.service import Service
+from support.clients.signing import csr, verified
+from support.ports import free_port
+from support.servers.pebble import Pebble, pebble
+from support.servers.service import Service, dev
 
 DRIVER = Path(__file__).parent / "drivers" / "infrastructure_manager.py"
 
@@ -182,3 +186,91 @@ def test_hung_name_server_at_an_update(manager: Manager, service: Service) -> No
     assert "Error updating DNS entry later.dyn.example.org: 911" in unheard["log"]
     becomes(Host(service, "later.dyn.example.org", ""), "192.0.2.16")
     assert results(manager(("add", "later", service.domain, "192.0.2.16"))) == [True]
+
+
+# ---- certificates
+
+
+@pytest.fixture(scope="module")
+def issuing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, Pebble]]:
+    """A service with an authority."""
+    port = free_port()
+    with pebble(tmp_path_factory.mktemp("pebble"), port) as authority:
+        settings = {"acme_directory": authority.directory, "acme_ca_file": str(authority.front)}
+        with dev(tmp_path_factory.mktemp("issuing"), port, **settings) as running:
+            yield running, authority
+
+
+@pytest.fixture
+def certifier(
+    run_python_client: Callable[..., Outcome], issuing: tuple[Service, Pebble], secrets: list[str]
+) -> Manager:
+    """As `manager`, at the service with an authority; the administrator's token is the default."""
+    service, _ = issuing
+    secrets.append(service.admin_token)
+
+    def called(*calls: tuple[str, ...], token: str | None = service.admin_token) -> list[dict[str, Any]]:
+        task = {"url": service.url, "calls": calls} | ({"token": token} if token else {})
+        done = run_python_client(DRIVER, stdin=json.dumps(task))
+        assert done.code == 0, done.text
+        return [json.loads(line) for line in done.text.splitlines()]
+
+    return called
+
+
+def fits(outcome: dict[str, Any], authority: Pebble, folder: Path) -> set[str]:
+    """The names of the certificate, which openssl has verified, and whose key is the manager's."""
+    found = verified(outcome["chain"], authority.root(), folder)
+    (folder / "key.pem").write_text(outcome["key"])
+    commands: list[list[str | Path]] = [
+        ["openssl", "pkey", "-in", folder / "key.pem", "-pubout"],
+        ["openssl", "x509", "-in", folder / "chain.pem", "-noout", "-pubkey"],
+    ]
+    keys = [subprocess.run(one, capture_output=True, text=True, check=True).stdout for one in commands]
+    assert keys[0] == keys[1]
+    return found
+
+
+def test_certificate_of_a_host_without_an_address(
+    certifier: Manager, issuing: tuple[Service, Pebble], tmp_path: Path
+) -> None:
+    """The manager asks for it while the machine does not exist, and again whenever it has none."""
+    service, authority = issuing
+    service.request("POST", "/api/hosts", service.admin_token, json={"fqdn": f"vm.{service.domain}"})
+    for _ in range(2):
+        (done,) = certifier(("certify", "vm", f"{service.domain}.", ""))
+        assert done["result"] is True, done["log"]
+        assert done["name"] == f"vm.{service.domain}"
+        assert fits(done, authority, tmp_path) == {f"vm.{service.domain}"}
+    assert service.dig(f"vm.{service.domain}") == []
+
+
+def test_wildcard_certificate(certifier: Manager, issuing: tuple[Service, Pebble], tmp_path: Path) -> None:
+    service, authority = issuing
+    where = ("*", f"cluster.{service.domain}")
+    added, done = certifier(("add", *where, "192.0.2.4"), ("certify", *where, "192.0.2.4"))
+    assert (added["result"], done["result"]) == (True, True), done["log"]
+    assert fits(done, authority, tmp_path) == {f"cluster.{service.domain}", f"*.cluster.{service.domain}"}
+
+
+def test_no_certificate_for_an_unknown_host(certifier: Manager, issuing: tuple[Service, Pebble]) -> None:
+    service, _ = issuing
+    (refused,) = certifier(("certify", "nobody", service.domain, "192.0.2.4"))
+    assert refused["result"] is False
+    assert "does not exist. Do not add TLS certificate" in refused["log"]
+
+
+def test_the_secret_form_and_certificates(certifier: Manager, issuing: tuple[Service, Pebble], tmp_path: Path) -> None:
+    """With `dydns:SECRET@host` the manager updates addresses, and asks for no certificate; the machine itself may."""
+    service, authority = issuing
+    secret = service.register("secretive")
+    fqdn = f"secretive.{service.domain}"
+    where = (f"dydns:{secret}@secretive", service.domain, "192.0.2.9")
+    added, refused = certifier(("add", *where), ("certify", *where), token=None)
+    assert added["result"] is True, added["log"]
+    assert refused["result"] is False
+    assert "No token provided" in refused["log"]
+    answer = service.request("POST", f"/api/hosts/{fqdn}/certificate", json={"csr": csr(fqdn)}, auth=(fqdn, secret))
+    assert answer.status_code == 200, answer.text
+    assert verified(answer.text, authority.root(), tmp_path) == {fqdn}
+    assert service.dig(fqdn) == ["192.0.2.9"]

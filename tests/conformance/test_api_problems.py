@@ -71,10 +71,14 @@ def test_every_call_needs_a_token(service: Service, nobody: Api, header: str | N
             assert answer.headers["www-authenticate"].startswith("Bearer realm=")
 
 
+FOR_MACHINES = ("/certificate",)
+"""Ends of paths for which a host's credentials are enough, if it is that host."""
+
+
 def test_a_hosts_own_credentials_are_none_here(service: Service, host: Host) -> None:
     for path in described(service):
         answer = service.get(path, auth=host.auth)
-        assert answer.status_code in (401, 405)
+        assert answer.status_code in ((404,) if path.endswith(FOR_MACHINES) else (401, 405))
     problem(service.get(f"/api/hosts/{host.fqdn}", auth=host.auth), 401)
 
 
@@ -165,7 +169,7 @@ def test_secrets_that_were_sent_are_not_repeated(api: Api) -> None:
 def test_the_schema_describes_every_problem_of_every_call(service: Service) -> None:
     schema = service.get("/api/schema/").json()
     assert schema["openapi"].startswith("3.1.")
-    assert set(schema["components"]["securitySchemes"]) == {"token", "enrolment"}
+    assert set(schema["components"]["securitySchemes"]) == {"token", "enrolment", "machine"}
     for path, methods in schema["paths"].items():
         for operation in methods.values():
             assert operation["description"]
@@ -173,7 +177,8 @@ def test_the_schema_describes_every_problem_of_every_call(service: Service) -> N
                 continue
             responses = operation["responses"]
             assert {"401", "422", "503"} <= responses.keys()
-            assert ("403" in responses) == (operation["security"] == [{"token": []}])
+            assert ("403" in responses) == ({"token": []} in operation["security"])
+            assert ({"machine": []} in operation["security"]) == path.endswith(FOR_MACHINES)
             assert ("requestBody" in operation) == ("415" in responses)
             for status, response in responses.items():
                 if status >= "400":

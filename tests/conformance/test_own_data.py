@@ -17,6 +17,7 @@ from ddnsd.db.schema import metadata
 NOT_EMPTY = "urn:ddns:not-empty"
 
 EXPORTED = {
+    "certificates": "certificates",
     "contacts": "last_request",
     "domain_requests": "domain_requests",
     "domains": "domains",
@@ -128,7 +129,13 @@ def test_the_export_has_everything(person: Person) -> None:
         return found["hosts"][0]["last_request"] is not None
 
     wait_until(complete, 10, "the last request")
-    assert set(found) >= {*EXPORTED.values(), "format", "exported"} - {"last_request", "history", "related", "records"}
+    assert set(found) >= {*EXPORTED.values(), "format", "exported"} - {
+        "last_request",
+        "history",
+        "related",
+        "records",
+        "certificates",
+    }
     assert found["format"] == 1
     assert (found["user"]["name"], found["user"]["admin"], found["user"]["groups"]) == (person.name, False, [])
     (host,) = found["hosts"]

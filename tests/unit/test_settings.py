@@ -261,3 +261,39 @@ def test_the_provider_of_opaque_tokens(
     monkeypatch.setenv("DDNSD_OIDC_PROVIDERS", json.dumps([one | extra for one, extra in zip(base, more, strict=True)]))
     with pytest.raises(settings.SettingsError, match=text) if text else nullcontext():
         assert settings.load().providers[0].opaque
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("ACME_DIRECTORY", "ca.example.net/directory", "write it as https://HOST/PATH"),
+        ("ACME_DIRECTORY", "http://ca.example.net/directory", "write it as https://HOST/PATH"),
+        ("ACME_CONTACT", "mailto:admin@example.org", "write one e-mail address"),
+        ("ACME_EAB_KEY", "a+b", "write the key in base64url"),
+        ("ACME_EAB_KID", "kid-1", "ACME_EAB_KID and ACME_EAB_KEY belong together"),
+        ("ACME_HOST_BUDGET", "-1", "greater than or equal to 0"),
+    ],
+)
+def test_mistakes_about_the_authority(monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str) -> None:
+    monkeypatch.setenv(f"DDNSD_{name}", value)
+    with pytest.raises(settings.SettingsError, match=said):
+        settings.load()
+
+
+def test_the_authority(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert settings.load().authority is None
+    monkeypatch.setenv("DDNSD_ACME_DIRECTORY", "https://ca.example.net/directory")
+    monkeypatch.setenv("DDNSD_ACME_EAB_KID", "kid-1")
+    monkeypatch.setenv("DDNSD_ACME_EAB_KEY", "c2VjcmV0")
+    monkeypatch.setenv("DDNSD_ACME_CAA_IDENTITIES", "CA.example.net.")
+    found = settings.load().authority
+    assert found is not None
+    assert (found.account_key, found.identities) == (tmp_path / "acme_account.key", ("ca.example.net",))
+    assert "c2VjcmV0" not in repr(found)
+
+
+def test_an_authority_needs_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings, "find_spec", lambda name: None if name == "acme" else object())
+    monkeypatch.setenv("DDNSD_ACME_DIRECTORY", "https://ca.example.net/directory")
+    with pytest.raises(settings.SettingsError, match=r"pip install 'fedcloud-ddns\[server,acme\]'"):
+        settings.load()

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Column, Connection, Select, Table, func, select
 
 from ddnsd.db.schema import (
+    certificates,
     contacts,
     domain_requests,
     domains,
@@ -41,6 +42,7 @@ INTERNAL = frozenset({"id", "user_id", "owner_id", "domain_id", "host_id", "key_
     "aliased",
     "claimed",
     "credential_id",
+    "csr_hash",
     "generation",
     "has_rrsets",
     "public_key",
@@ -103,7 +105,7 @@ def _keys(connection: Connection, user_id: int) -> list[Row]:
 def host_slice(connection: Connection, user_id: int, after: int, limit: int) -> tuple[list[Row], int | None]:
     """At most `limit` hosts of the user with an id above `after`, and the id of the last one; None at the end.
 
-    Each has its related names, records and last request, and under `id` its id.
+    Each has its related names, records, certificates and last request, and under `id` its id.
     """
     query = select(hosts.c.id, *columns(hosts)).where(hosts.c.owner_id == user_id, hosts.c.id > after)
     query = query.where(hosts.c.reverse_of.is_(None))  # these are of the service
@@ -111,10 +113,12 @@ def host_slice(connection: Connection, user_id: int, after: int, limit: int) -> 
     ids = [row["id"] for row in found]
     below = _by_host(connection, related, ids)
     records = _by_host(connection, rrsets, ids)
+    ordered = _by_host(connection, certificates, ids)
     last = _by_host(connection, contacts, ids)
     for row in found:
         host_id = row["id"]
         row |= {"related": below.get(host_id, []), "records": records.get(host_id, [])}
+        row["certificates"] = ordered.get(host_id, [])
         row["last_request"] = next(iter(last.get(host_id, [])), None)
     return found, ids[-1] if len(ids) == limit else None
 

@@ -518,6 +518,29 @@ key_hosts = Table(
     Column("host_id", Id, ForeignKey("hosts.id", ondelete="CASCADE"), primary_key=True, index=True),
 )
 
+# Orders of certificates for hosts; no foreign key of the host: they count for the budget after it was deleted.
+certificates = Table(
+    "certificates",
+    metadata,
+    _id(),
+    Column("host_id", Id, nullable=False),
+    _ref("domain_id", "domains.id", index=False),
+    Column("fqdn", String(253), nullable=False),  # the host's name at that time
+    Column("names", Text, nullable=False),  # blank-separated: the names in the certificate
+    Column("csr_hash", LargeBinary(32), nullable=False),  # SHA-256 of the request
+    Column("requested_by", String(255), nullable=False),
+    Column("started", BigInteger, nullable=False),
+    Column("deadline", BigInteger, nullable=False),  # an order that has not ended by then was lost in a crash
+    Column("ended", BigInteger),
+    Column("problem", Text),  # why there is no certificate
+    Column("chain", Text),  # PEM, the host's own certificate first
+    Column("not_before", BigInteger),
+    Column("not_after", BigInteger),
+    Index("ix_certificates_fqdn", "fqdn", "started"),
+    Index("ix_certificates_domain_id", "domain_id", "started"),
+    Index("ix_certificates_started", "started"),
+)
+
 # Enrolment tokens: a machine sets its host's secret, once; a host has at most one.
 enrolments = Table(
     "enrolments",

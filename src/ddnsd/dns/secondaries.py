@@ -15,6 +15,9 @@ TRIES = 2
 ANSWER_SECONDS = 1.0
 AT_ONCE = 16
 
+POLL_SECONDS = 0.25
+"""Pause between questions about a serial that somebody waits for."""
+
 LAG_SECONDS = 60.0
 """A secondary that makes no progress for so long does not follow any more."""
 
@@ -68,6 +71,26 @@ class Secondaries:
         answers = await asyncio.gather(*(one(zone, endpoint) for zone in zones for endpoint in self.endpoints))
         width = len(self.endpoints)
         self.found = {zone: answers[n * width : (n + 1) * width] for n, zone in enumerate(zones)}
+
+    async def lagging(self, zone: str, serial: int, seconds: float) -> list[Endpoint]:
+        """Wait until all secondaries have this serial of the zone. Returns those that do not, after that time."""
+
+        async def wait_for(endpoint: Endpoint) -> None:
+            while True:
+                found = (await ask_secondary(zone, endpoint)).serial
+                if found is not None and not is_newer(serial, found):
+                    return
+                await asyncio.sleep(POLL_SECONDS)
+
+        if not self.endpoints:
+            return []
+        waiting = {asyncio.create_task(wait_for(endpoint)): endpoint for endpoint in self.endpoints}
+        try:
+            _, late = await asyncio.wait(waiting, timeout=seconds)
+            return [waiting[task] for task in late]
+        finally:
+            for task in waiting:
+                task.cancel()
 
     def lags(self, now: float) -> Iterator[Lag]:
         """Each secondary, at this time of the event loop's clock. Frozen zones do not count."""

@@ -313,6 +313,10 @@ class Writer:
         """The answer of the domain's primary, also if there is no such name. Raises DnsError, HostGone."""
         return await (await self._sender(domain_id)).answer(name, rtype)
 
+    async def serial(self, domain_id: int) -> int:
+        """The serial of the domain's zone at its primary. Raises DnsError, HostGone."""
+        return await (await self._sender(domain_id)).serial()
+
     async def pass_on(self, domain_id: int, update: Update) -> None:
         """Send a change of names that are nobody's host. Raises DnsError, HostGone."""
         await (await self._sender(domain_id)).pass_on(update)

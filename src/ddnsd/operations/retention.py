@@ -10,6 +10,7 @@ from typing import TypeVar
 from sqlalchemy import Connection
 
 from ddnsd.db import (
+    certificates,
     history,
     idempotency,
     last_seen,
@@ -24,6 +25,7 @@ from ddnsd.db.base import Store
 from ddnsd.db.retention import OldEvent
 from ddnsd.operations import store_access
 from ddnsd.registry import credentials
+from ddnsd.registry.certificates import RETENTION as CERTIFICATES
 from ddnsd.registry.events import SECURITY
 from ddnsd.settings import Settings
 
@@ -103,6 +105,8 @@ def _tasks(settings: Settings, moment: int) -> Iterator[tuple[str, Task]]:
     yield "TSIG secrets of nothing that exists", partial(_forget_tsig_secrets, before=ago(1))
     yield "write checks of ended processes", _all(lambda c, n: write_checks.forget(c, ago(1), n))
     yield "expired enrolments", _all(lambda c, n: retention.forget_enrolments(c, moment, n))
+    orders = moment - CERTIFICATES
+    yield "old orders of certificates", _all(lambda c, n: certificates.forget(c, orders, n))
     yield "entries of long histories", _trim_long
     yield "histories of hosts that are gone", _forget_histories
     yield "contacts of hosts that are gone", _forget_contacts

@@ -30,7 +30,11 @@ RegistryError
   Leased              somebody applies the stack
   LeaseLost           the lease has expired, or was taken away
   NoBind              a zone would be created, but the service controls no BIND
-  NotPublished        the name server did not answer
+  CertificateBusy     a certificate for the host is being issued for another request
+NoCertificate       the host has no certificate
+NotIssued           the authority, or a record in DNS, does not allow the certificate
+  AuthorityDown     the authority could not issue it now, or the service has none
+NotPublished        the name server did not answer
     HostRefused       the name server refused the new host
     Unconfirmed       it did not confirm the change, which is kept and sent again
       Held            a foreign record has the name; the change is sent again after that is gone
@@ -298,6 +302,39 @@ class Code(Enum):
     QUOTA_OF_USERS = "%(name)s is not counted by domain: set it for a user or a group."
     QUOTA_SUBJECT = "Give exactly one of user, group and domain."
     QUOTA_OUT_OF_RANGE = "Enter a number from 0 (no limit) to %(limit)s."
+
+    # certificates
+    CSR_INVALID = "This is not a valid certificate request (CSR) in PEM."
+    CSR_KEY = "The key of the request must be RSA with 2048 to 4096 bits, or of the curve P-256 or P-384."
+    CSR_NAMES = "The request must have the name %(host)s or *.%(host)s, or both, and no other names."
+    CSR_WILDCARD = (
+        "%(host)s has no wildcard, so it cannot have a certificate for *.%(host)s. Enable the wildcard first."
+    )
+    CERTIFICATE_BUSY = "A certificate for %(host)s is being issued for another request. Try again in a minute."
+    CERTIFICATE_MISSING = "The host has no certificate."
+    CERTIFICATES_OFF = "This service issues no certificates."
+    CERTIFICATE_FAILED = "No certificate was issued: %(cause)s."
+    CERTIFICATE_OF_OTHER_KEY = "No certificate was issued: the authority sent one for another key."
+    CERTIFICATE_TOO_LATE = "No certificate was issued: it was not finished within %(seconds)s seconds."
+    CERTIFICATE_LOST = "No certificate was issued: the order that was under way did not end. Try again."
+    CERTIFICATE_STOPPED = "No certificate was issued: the service is being stopped. Try again."
+    CERTIFICATE_FAULT = "No certificate was issued: unexpected error of the service. The operator finds it in its log."
+    CAA_FORBIDS = (
+        "The CAA records of %(name)s do not allow the authority of this service (%(authority)s) to issue a certificate "
+        "for %(host)s: %(records)s. Change or remove these records."
+    )
+    CERTIFICATES_OVER_QUOTA = (
+        "The limit is %(limit)s certificates for %(host)s within a week: try again in %(minutes)s minutes, or use the "
+        "last one."
+    )
+    CERTIFICATES_OF_DOMAIN_OVER_QUOTA = (
+        "The limit is %(limit)s certificates in %(domain)s within a week: try again in %(minutes)s minutes."
+    )
+    CERTIFICATE_TRIES_OVER_QUOTA = (
+        "%(limit)s orders of certificates for %(host)s failed within an hour: repair the cause, and try again in "
+        "%(minutes)s minutes. The last problem: %(problem)s"
+    )
+    AUTHORITY_OVER_QUOTA = "The authority accepts no more orders now: %(cause)s."
 
     # stacks
     STACK_NOT_FOUND = "There is no such stack."
@@ -577,6 +614,31 @@ class LeaseLost(RegistryError):
     """The lease has expired, or was taken away."""
 
     code = Code.LEASE_LOST
+
+
+class CertificateBusy(RegistryError):
+    """A certificate for the host is being issued for another request."""
+
+    code = Code.CERTIFICATE_BUSY
+
+    def __init__(self, host: str) -> None:
+        super().__init__(host=host)
+
+
+class NoCertificate(RegistryError):
+    """The host has no certificate."""
+
+    code = Code.CERTIFICATE_MISSING
+
+
+class NotIssued(RegistryError):
+    """The authority, or a record in DNS, does not allow the certificate. A repetition changes nothing."""
+
+    code = Code.CERTIFICATE_FAILED
+
+
+class AuthorityDown(NotIssued):
+    """The authority could not issue the certificate now, or the service has none."""
 
 
 class NoBind(RegistryError):

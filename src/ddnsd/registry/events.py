@@ -37,6 +37,10 @@ SECURITY = (
 """The actions of a user's security log; docs/data-protection.md names their kinds."""
 
 
+OF_HOSTS = ("host.", "certificate.")
+"""Beginnings of actions whose object is a host."""
+
+
 class AuditLog:
     """Who changed what, and when. The newest event comes first."""
 
@@ -79,14 +83,14 @@ class AuditLog:
 
 def _domains_around(connection: Connection, events: list[Happened]) -> set[str]:
     """The domains of the hosts in the events, also of deleted hosts."""
-    hosts = {event.object for event in events if event.action.startswith("host.")}
+    hosts = {event.object for event in events if event.action.startswith(OF_HOSTS)}
     names = {ending for fqdn in hosts for ending in endings(fqdn)}
     return {domain.name for domain in bulk_hosts.domains_named(connection, names)}
 
 
 def _covers(caller: Caller, event: Happened, domains: set[str]) -> bool:
     """Whether the token's patterns cover the host or domain of the event."""
-    if event.action.startswith("host."):
+    if event.action.startswith(OF_HOSTS):
         domain = next((ending for ending in endings(event.object) if ending in domains), None)
         return domain is not None and covers_host(caller, event.object, domain, None)
     return event.action.startswith("domain.") and covers_domain(caller, event.object)

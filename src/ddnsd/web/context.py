@@ -7,6 +7,7 @@ from ddnsd.auth.caller import Caller, Kind
 from ddnsd.auth.tsig_secrets import TsigSecrets
 from ddnsd.registry.abuse_reports import AbuseReports
 from ddnsd.registry.account_export import AccountExport
+from ddnsd.registry.certificates import Certificates
 from ddnsd.registry.credentials import Keys, Tokens
 from ddnsd.registry.dhcp_keys import DhcpKeys
 from ddnsd.registry.domain_requests import Requests
@@ -46,6 +47,7 @@ class Services:
     transfers: Transfers
     related: RelatedNames
     rrsets: RRsets
+    certificates: Certificates
     domains: Domains
     zones: Zones
     domain_requests: Requests

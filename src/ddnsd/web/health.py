@@ -26,6 +26,7 @@ from ddnsd.checks.findings import ADVICE, Check
 from ddnsd.checks.watch import CheckWatch
 from ddnsd.dns.causes import KINDS, UNREACHABLE
 from ddnsd.dns.monitor import ZoneHealth, ZoneMonitor
+from ddnsd.registry.certificates import Certificates
 from ddnsd.registry.errors import StoreDown
 from ddnsd.registry.readiness import Readiness
 from ddnsd.registry.rows import QUEUE_STATES, QueueCounts
@@ -55,13 +56,14 @@ class Probes:
         *,
         status: Status,
         checks: CheckWatch,
+        certificates: Certificates,
         requests: RequestMetrics,
         metrics_zones: int,
         embedded: str | None = None,
     ) -> None:
         self._readiness, self._watch, self._signin, self._embedded = readiness, watch, signin, embedded
         self._status, self._checks = status, checks
-        self._service, self._registry = ServiceSeries(status, checks), CollectorRegistry()
+        self._service, self._registry = ServiceSeries(status, checks, certificates), CollectorRegistry()
         for series in (self._service, requests, ZoneSeries(watch, status, metrics_zones, lambda: checks.signatures)):
             self._registry.register(series)
         process_metrics.install()

@@ -12,6 +12,7 @@ from prometheus_client.registry import Collector
 
 from ddnsd.checks.findings import Check
 from ddnsd.checks.watch import CheckWatch
+from ddnsd.registry.certificates import Certificates
 from ddnsd.registry.rows import QUEUE_STATES
 from ddnsd.registry.status import Status
 
@@ -21,8 +22,8 @@ VERSION = importlib.metadata.version("fedcloud-ddns")
 class ServiceSeries(Collector):
     """The series. `store` is the problem of the database, or None; it is set before each collection."""
 
-    def __init__(self, status: Status, checks: CheckWatch) -> None:
-        self._status, self._checks = status, checks
+    def __init__(self, status: Status, checks: CheckWatch, certificates: Certificates) -> None:
+        self._status, self._checks, self._certificates = status, checks, certificates
         self.store: str | None = None
 
     def describe(self) -> Iterable[Metric]:
@@ -37,6 +38,14 @@ class ServiceSeries(Collector):
         yield GaugeMetricFamily("ddnsd_store_up", "1 while the database accepts writes", self.store is None)
         if self._status.hosts is not None:
             yield GaugeMetricFamily("ddnsd_hosts", "Hosts in the database", self._status.hosts)
+        if (totals := self._certificates.totals) is not None:
+            yield GaugeMetricFamily("ddnsd_host_certificates", "Hosts with a valid certificate", totals.number)
+            if totals.first_end is not None:
+                yield GaugeMetricFamily(
+                    "ddnsd_host_certificates_first_end_timestamp_seconds",
+                    "When the first of these certificates ends",
+                    totals.first_end / 1e6,
+                )
         yield from self._queue()
         yield from self._secondaries()
         yield from self._surroundings()

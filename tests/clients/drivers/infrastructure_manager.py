@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Calls Infrastructure Manager's EGI connector; runs in the clients' own environment.
 
-Standard input: `{"url", "token"?, "calls": [["add"|"del", hostname, domain, ip], …]}`. Standard output: one line of
-JSON for each call, `{"result", "log"}`, where the log also holds what the connector prints.
+Standard input: `{"url", "token"?, "calls": [["add"|"del"|"certify", hostname, domain, ip], …]}`. Standard output: one
+line of JSON for each call, `{"result", "log"}`, where the log also holds what the connector prints; of `certify` also
+`name`, `key` and `chain`, as the manager hands them to the machine.
 """
 
 import contextlib
@@ -13,6 +14,16 @@ import sys
 
 from IM.auth import Authentication
 from IM.connectors.EGI import EGICloudConnector
+
+
+class Machine:
+    """Takes what the connector stores of a certificate."""
+
+    def __init__(self) -> None:
+        self.stored: dict[str, str] = {}
+
+    def set_tls_certificate(self, hostname: str, domain: str, key: str, chain: str) -> None:
+        self.stored = {"name": f"{hostname}.{domain}", "key": key, "chain": chain}
 
 
 def main() -> None:
@@ -26,9 +37,13 @@ def main() -> None:
         connector.logger.setLevel(logging.DEBUG)
         connector.logger.handlers = [handler]
         connector.logger.propagate = False
+        machine = Machine()
         with contextlib.redirect_stdout(log):
-            result = getattr(connector, f"{operation}_dns_entry")(*arguments, Authentication([manager]))
-        print(json.dumps({"result": result, "log": log.getvalue()}), flush=True)
+            if operation == "certify":
+                result = connector.create_tls_certificate(machine, *arguments, Authentication([manager]))
+            else:
+                result = getattr(connector, f"{operation}_dns_entry")(*arguments, Authentication([manager]))
+        print(json.dumps({"result": result, "log": log.getvalue(), **machine.stored}), flush=True)
 
 
 if __name__ == "__main__":

@@ -47,6 +47,8 @@ ROUTES: dict[tuple[str, str], tuple[str, Content | None]] = {
     ("PUT", "/api/hosts/{fqdn}/records/{name}/{rtype}"): ("host", {"values": ['"x"']}),
     ("PATCH", "/api/hosts/{fqdn}/records/{name}/{rtype}"): ("host", {"add": ['"x"']}),
     ("DELETE", "/api/hosts/{fqdn}/records/{name}/{rtype}"): ("host", None),
+    ("GET", "/api/hosts/{fqdn}/certificate"): ("host", None),
+    ("POST", "/api/hosts/{fqdn}/certificate"): ("host", {"csr": "x"}),
     ("POST", "/api/hosts/{fqdn}/enrolments"): ("host", {}),
     ("POST", "/api/verify-secrets"): ("list", {"secrets": {"www.example.org": "x"}}),
     ("POST", "/api/changes"): ("new", {}),
@@ -103,6 +105,12 @@ ROUTES: dict[tuple[str, str], tuple[str, Content | None]] = {
     ("GET", "/api/quotas"): ("service", None),
     ("PUT", "/api/quotas"): ("service", {"group": "made-by-a-limited-token", "quota": "keys_per_user", "limit": 1}),
 }
+
+WITHOUT_AUTHORITY = {
+    ("GET", "/api/hosts/{fqdn}/certificate"): 404,
+    ("POST", "/api/hosts/{fqdn}/certificate"): 422,
+}
+"""Calls that nobody can complete without an authority for certificates, and their status for permitted callers."""
 
 READING = {("POST", "/api/hosts/{fqdn}/verify-secret"), ("POST", "/api/verify-secrets")}
 """Calls that change nothing, although they are no GET."""

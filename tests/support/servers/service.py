@@ -221,9 +221,9 @@ class NamedService(Service):
 
 
 @contextmanager
-def dev(directory: Path, **settings: str) -> Iterator[Service]:
+def dev(directory: Path, dns_port: int | None = None, /, **settings: str) -> Iterator[Service]:
     """`ddnsd dev` on free ports in `directory`; keyword settings become `DDNSD_…` variables."""
-    with _running(Service(directory, free_port(), free_port(), settings=_variables(settings))) as service:
+    with _running(Service(directory, free_port(), dns_port or free_port(), settings=_variables(settings))) as service:
         yield service
 
 

@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 
 from ddnsd.web.api import (
     abuse_reports,
+    certificates,
     changes,
     denylist,
     dhcp_keys,
@@ -39,6 +40,7 @@ ROUTERS = (
     history.router,
     related.router,
     records.router,
+    certificates.router,
     enrolments.router,
     secret_checks.router,
     changes.router,

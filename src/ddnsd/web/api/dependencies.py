@@ -132,6 +132,14 @@ async def _caller(request: Request) -> Caller:
     return caller._replace(admin="admin" in caller.scopes)
 
 
+async def own_or_user(request: Request) -> Caller:
+    """The user of a token, or the caller with the secret of a host or key. Raises SignInError, StoreDown."""
+    header = request.headers.get("authorization", "")
+    if header.strip().partition(" ")[0].lower() != "basic":
+        return await _caller(request)
+    return await context_of(request).signin.by_header(header, client_ip(request))
+
+
 async def is_administrator(request: Request) -> bool:
     """Whether the request has the token of an administrator without limits. False if it cannot be checked now."""
     if "authorization" not in request.headers:
@@ -180,7 +188,9 @@ LIMITED = (
 )
 
 
-def _needing(scope: str) -> Callable[[Request], Awaitable[Caller]]:
+def needing(scope: str) -> Callable[[Request], Awaitable[Caller]]:
+    """A dependency: the user of a token with this scope. It raises Problem."""
+
     async def caller(request: Request) -> Caller:
         found: Caller = request.state.caller
         if scope not in found.scopes and not found.admin:
@@ -192,7 +202,7 @@ def _needing(scope: str) -> Callable[[Request], Awaitable[Caller]]:
 
 async def _changer(request: Request) -> Caller:
     """The caller of a route that changes something. Raises Problem, and OverQuota unless the call only removes."""
-    found: Caller = await _needing("write")(request)
+    found: Caller = await needing("write")(request)
     try:
         await context_of(request).rates.take_write(found.user_id, refuse=request.method != "DELETE")
     except OverQuota:
@@ -203,7 +213,7 @@ async def _changer(request: Request) -> Caller:
 
 async def _bulk_changer(request: Request, dry_run: DryRun = False) -> Caller:
     """The caller of a bulk call. For a dry run, the scope `read` is enough. Raises Problem."""
-    return await _needing("read" if dry_run else "write")(request)
+    return await needing("read" if dry_run else "write")(request)
 
 
 def _only_clears(body: bytes) -> bool:
@@ -216,14 +226,14 @@ def _only_clears(body: bytes) -> bool:
 
 async def _administrator(request: Request) -> Caller:
     """The caller of a route that concerns the whole service. Raises Problem."""
-    found: Caller = await _needing("admin")(request)
+    found: Caller = await needing("admin")(request)
     if not can(found, Action.ADMINISTER, SERVICE):
         raise Problem(403, LIMITED)
     return found
 
 
 Ctx = Annotated[Context, Depends(_context)]
-Reader = Annotated[Caller, Depends(_needing("read"))]
+Reader = Annotated[Caller, Depends(needing("read"))]
 Changer = Annotated[Caller, Depends(_changer)]
 BulkChanger = Annotated[Caller, Depends(_bulk_changer)]
 """The route counts the writes, because it knows the number of changes."""

@@ -22,6 +22,7 @@ from ddnsd.auth.oidc import NotAsked, ProviderDown
 from ddnsd.dns.bind.rndc import BindError
 from ddnsd.dns.errors import NotAcknowledged
 from ddnsd.registry.errors import (
+    CertificateBusy,
     Differs,
     Invalid,
     InvalidAddress,
@@ -30,6 +31,7 @@ from ddnsd.registry.errors import (
     NoBind,
     NotEmpty,
     NotEnrolled,
+    NotIssued,
     NotPublished,
     OutcomeUnknown,
     OverQuota,
@@ -63,6 +65,7 @@ TYPES = {
     "urn:ddns:leased": "Somebody else applies the stack",
     "urn:ddns:lease-lost": "The lease has ended",
     "urn:ddns:pending": "Stored, but not in DNS yet",
+    "urn:ddns:authority": "No certificate was issued",
     "urn:ddns:name-server": "The name server did not confirm the change",
     "urn:ddns:provider": "The identity provider does not answer",
     "urn:ddns:store": "The database is not available",
@@ -77,6 +80,8 @@ KINDS: Mapping[type[Exception], str] = {
     Protected: "urn:ddns:protected",
     Leased: "urn:ddns:leased",
     LeaseLost: "urn:ddns:lease-lost",
+    NotIssued: "urn:ddns:authority",
+    CertificateBusy: "urn:ddns:authority",
     Unconfirmed: "urn:ddns:pending",
     NotAcknowledged: "urn:ddns:pending",
     NotPublished: "urn:ddns:name-server",
@@ -222,13 +227,14 @@ MEANINGS = {
     403: "The token does not allow this, or the host is blocked for abuse",
     404: "Unknown, or not visible to the caller",
     409: "The name is taken, the object is still in use or protected, somebody else applies the stack, the lease has "
-    "ended, or the Idempotency-Key was used with another body",
+    "ended, a certificate is being issued for another request, or the Idempotency-Key was used with another body",
     412: "If-Match does not match the current version, or the current state does not allow the change",
     413: "The body is too large",
     415: "The body is not application/json",
     422: "Some fields are not valid",
     429: "Over a quota, or too many large calls are running; Retry-After says when to try again, if time helps",
-    503: "The name server or the database failed; type and detail say whether the change is stored",
+    503: "The name server, the certificate authority or the database failed; type and detail say whether the change is "
+    "stored",
 }
 
 _CONTENT = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}

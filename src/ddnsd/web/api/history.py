@@ -36,6 +36,7 @@ class EntryOut(Shown):
         "resumed",
         "flapping",
         "repaired",
+        "issued",
     ]
     before: Fields
     after: Fields

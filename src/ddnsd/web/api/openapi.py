@@ -9,7 +9,17 @@ from ddnsd.web.api import errors
 
 TOKEN = {"type": "http", "scheme": "bearer", "description": "A token of a user: ddns_…"}
 ENROLMENT = {"type": "http", "scheme": "bearer", "description": "An enrolment token of a host: ddnse_…"}
-SECURITY: dict[str, list[dict[str, list[str]]]] = {"/api": [], "/api/status": [], "/api/enrol": [{"enrolment": []}]}
+MACHINE = {
+    "type": "http",
+    "scheme": "basic",
+    "description": "The name and secret of a host, or the login and secret of a key",
+}
+SECURITY: dict[str, list[dict[str, list[str]]]] = {
+    "/api": [],
+    "/api/status": [],
+    "/api/enrol": [{"enrolment": []}],
+    "/api/hosts/{fqdn}/certificate": [{"token": []}, {"machine": []}],
+}
 """Paths that need no token of a user."""
 
 
@@ -17,7 +27,7 @@ def of(app: FastAPI) -> dict[str, Any]:
     """The description as JSON objects."""
     described: dict[str, Any] = app.openapi()
     components = described.setdefault("components", {})
-    components["securitySchemes"] = {"token": TOKEN, "enrolment": ENROLMENT}
+    components["securitySchemes"] = {"token": TOKEN, "enrolment": ENROLMENT, "machine": MACHINE}
     components.setdefault("schemas", {})["Problem"] = errors.SCHEMA
     for path, operations in described["paths"].items():
         for operation in operations.values():

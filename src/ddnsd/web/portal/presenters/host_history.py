@@ -20,6 +20,7 @@ KINDS = {
     "resumed": N_("name free again"),
     "flapping": N_("flapping"),
     "repaired": N_("repaired in DNS"),
+    "issued": N_("certificate"),
 }
 
 FIELDS = {

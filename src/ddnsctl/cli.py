@@ -30,6 +30,7 @@ COMMANDS = (
     "show",
     "quotas",
     "rotate",
+    "certificate",
     "user-data",
     "external-dns",
     "fmt",

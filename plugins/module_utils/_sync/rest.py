@@ -162,6 +162,11 @@ class RestServer:
             raise ServerError(f"{self.url}/api/users/me sent no quotas")
         return found
 
+    def certificate(self, fqdn: str, csr: str) -> str:
+        """A certificate of the host for a request in PEM, as the chain in PEM. Raises ServerError."""
+        response = self._call("POST", f"/api/hosts/{fqdn}/certificate", {"csr": csr})
+        return response.body.decode("ascii", "replace")
+
     def call(
         self,
         method: str,

@@ -47,6 +47,7 @@ TABLE = {
     "GET /hosts/{fqdn}/records": OWNERS,
     "POST /hosts/{fqdn}/records": OWNERS,
     "POST /hosts/{fqdn}/records/{prefix}/{rtype}/remove": OWNERS,
+    "GET /hosts/{fqdn}/certificate": OWNERS,
     "GET /hosts/{fqdn}/configuration": OWNERS,
     "GET /hosts/{fqdn}/edit": OWNERS,
     "POST /hosts/{fqdn}/edit": OWNERS,

@@ -25,6 +25,7 @@ SIGNED_IN = [
     f"/hosts/{HOST}/edit",
     f"/hosts/{HOST}/history",
     f"/hosts/{HOST}/related",
+    f"/hosts/{HOST}/certificate",
     f"/hosts/{HOST}/configuration",
     f"/hosts/{HOST}/records",
     f"/hosts/{HOST}/records?name=_443._tcp&type=TLSA",

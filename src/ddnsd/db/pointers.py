@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Reverse names of hosts: those that the hosts want, and the rows that the senders of the reverse zones publish.
 
-    a host changes ─► a mark, in the same transaction ─► `follow`: `pointers`, and the rows of reverse names
+    a host changes ─► a mark, in the same transaction ─► `advance`: `pointers`, and the rows of reverse names
 
 A reverse name is a row of `hosts` in the domain of its reverse zone, with a PTR record and without addresses. So it is
-sent, held, set aside, repaired and moved as a host is. Only `follow` creates, changes and deletes these rows.
+sent, held, set aside, repaired and moved as a host is. Only `advance` creates, changes and deletes these rows.
 """
 
 import secrets
@@ -29,12 +29,12 @@ MARKS = 500
 PASS = 500
 """Pointers per transaction after reverse zones have changed."""
 
-FOLLOW_LOCK = "7233, 2"
-"""Advisory lock of PostgreSQL: one process follows at a time."""
+ADVANCE_LOCK = "7233, 2"
+"""Advisory lock of PostgreSQL: one process advances at a time."""
 
 
-class Followed(NamedTuple):
-    """The result of `follow`: ids of new and changed reverse names by domain id, and domains with names to remove.
+class Advanced(NamedTuple):
+    """The result of `advance`: ids of new and changed reverse names by domain id, and domains with names to remove.
 
     `more`: there is more to do.
     """
@@ -57,7 +57,7 @@ class ReverseName(NamedTuple):
         return self.target + "."
 
 
-class Wish(NamedTuple):
+class Candidate(NamedTuple):
     """A host that wants the reverse name of an address; `proved`: it has shown that the address is its own."""
 
     address: str
@@ -89,16 +89,16 @@ class Present(NamedTuple):
 
 
 def is_due(connection: Connection) -> bool:
-    """Whether there is something to follow."""
+    """Whether there is something to compute."""
     return bool(connection.scalar(select(or_(*pointer_marks.are_due()))))
 
 
-def follow(connection: Connection) -> Followed:
+def advance(connection: Connection) -> Advanced:
     """Compute the next pointers and reverse names. If another process does it now, that one does the rest, too."""
     if connection.dialect.name == "postgresql":
-        taken = connection.exec_driver_sql(f"SELECT pg_try_advisory_xact_lock({FOLLOW_LOCK})").scalar()
+        taken = connection.exec_driver_sql(f"SELECT pg_try_advisory_xact_lock({ADVANCE_LOCK})").scalar()
         if not taken:
-            return Followed({}, (), False)
+            return Advanced({}, (), False)
     marked = connection.execute(select(marks).order_by(marks.c.id).limit(MARKS)).all()
     if marked:
         connection.execute(delete(marks).where(among(connection, marks.c.id, [row.id for row in marked])))
@@ -108,7 +108,7 @@ def follow(connection: Connection) -> Followed:
     left: set[int] = set()
     for part in _parts([*(touched | dict.fromkeys(passed))]):
         _write_reverse_names(connection, part, changed, left)
-    return Followed(changed, left, len(marked) == MARKS or len(passed) == PASS)
+    return Advanced(changed, left, len(marked) == MARKS or len(passed) == PASS)
 
 
 def _write_pointers(connection: Connection, host_ids: Collection[int]) -> list[str]:
@@ -143,14 +143,14 @@ def _next_of_pass(connection: Connection) -> list[str]:
     return [row.address for row in found]
 
 
-def wishes(connection: Connection, addresses: Collection[str]) -> Iterator[Wish]:
+def candidates(connection: Connection, addresses: Collection[str]) -> Iterator[Candidate]:
     """The hosts that want the reverse names of these addresses; of each address, the first one first."""
     columns = pointers.c.address, hosts.c.id, hosts.c.fqdn, hosts.c.proved_ipv4, hosts.c.proved_ipv6
     query = select(*columns).join_from(pointers, hosts, hosts.c.id == pointers.c.host_id)
     query = query.where(among(connection, pointers.c.address, addresses)).order_by(pointers.c.id)
     for row in connection.execute(query):
         proved = row.proved_ipv6 if ":" in row.address else row.proved_ipv4
-        yield Wish(row.address, row.id, row.fqdn, row.address in addresses_of(proved))
+        yield Candidate(row.address, row.id, row.fqdn, row.address in addresses_of(proved))
 
 
 def reverse_zones(connection: Connection) -> ReverseZones:
@@ -159,9 +159,9 @@ def reverse_zones(connection: Connection) -> ReverseZones:
     return ReverseZones(Domain._make(row) for row in connection.execute(query))
 
 
-def may_have(domain: Domain, wish: Wish) -> bool:
+def may_have(domain: Domain, candidate: Candidate) -> bool:
     """Whether the host may have a name in the reverse zone."""
-    return domain.reverse == ALL or (domain.reverse != OFF and wish.proved)
+    return domain.reverse == ALL or (domain.reverse != OFF and candidate.proved)
 
 
 def present(connection: Connection, addresses: Collection[str]) -> list[Present]:
@@ -177,12 +177,12 @@ def present(connection: Connection, addresses: Collection[str]) -> list[Present]
 def _write_reverse_names(
     connection: Connection, addresses: Sequence[str], changed: dict[int, list[int]], left: set[int]
 ) -> None:
-    """Create, change and delete the reverse names of the addresses. Adds to `changed` and `left` as in `Followed`."""
+    """Create, change and delete the reverse names of the addresses. Adds to `changed` and `left` as in `Advanced`."""
     zones, wanted = reverse_zones(connection), dict[str, ReverseName]()
-    for wish in wishes(connection, addresses):
-        domain = zones.of(wish.address)
-        if domain is not None and wish.address not in wanted and may_have(domain, wish):
-            wanted[wish.address] = ReverseName(domain, name_of(domain, wish.address), wish.fqdn)
+    for candidate in candidates(connection, addresses):
+        domain = zones.of(candidate.address)
+        if domain is not None and candidate.address not in wanted and may_have(domain, candidate):
+            wanted[candidate.address] = ReverseName(domain, name_of(domain, candidate.address), candidate.fqdn)
     there = present(connection, addresses)
     lock(connection, [one.id for one in there])
     there = present(connection, addresses)  # as it is now that nobody changes it

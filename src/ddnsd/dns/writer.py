@@ -75,7 +75,7 @@ SWEPT = 5000
 FULL = 512
 """A zone with so many queued hosts is not swept, so that it does not delay others."""
 
-FOLLOWED = 20
+ADVANCES = 20
 """Transactions of one sweep that let reverse names follow their hosts."""
 
 RRSETS = 64
@@ -596,7 +596,7 @@ class Writer:
             return
         await self.refresh()
         await self._mark_resends()
-        await run_safely(self._follow_pointers, "reverse names")
+        await run_safely(self._advance_pointers, "reverse names")
         await self._sweep(queries.now() - GRACE_MICROSECONDS, self.senders)
         await self._look_at_set_aside()
         if version is not None:
@@ -609,19 +609,19 @@ class Writer:
             if sender is not None and sender.owned and sender.pending < FULL:
                 await self._store.transact(partial(resends.advance, domain_id=domain_id, limit=SWEPT))
 
-    async def _follow_pointers(self) -> None:
+    async def _advance_pointers(self) -> None:
         """Let the reverse names of changed hosts follow, and send them. Nobody waits for that."""
-        for _ in range(FOLLOWED):
+        for _ in range(ADVANCES):
             if not await self._store.read(pointers.is_due):
                 return
-            followed = await self._store.transact(pointers.follow)
-            for domain_id, host_ids in followed.changed.items():
+            advanced = await self._store.transact(pointers.advance)
+            for domain_id, host_ids in advanced.changed.items():
                 if sender := self.senders.get(domain_id):
                     for host_id in host_ids:
                         sender.push_host(host_id, bulk=True)
-            for domain_id in followed.left:
+            for domain_id in advanced.left:
                 self.push_removals_later(domain_id)
-            if not followed.more:
+            if not advanced.more:
                 return
 
     async def _sweep(self, before: int, domain_ids: Iterable[int]) -> None:

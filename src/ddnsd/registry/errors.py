@@ -244,7 +244,7 @@ class Code(Enum):
     NETWORK_MISSING = "Give the network of %(domain)s: its name does not say it."
     NETWORK_OF_OTHER_ZONE = "The names of %(network)s are not in %(domain)s."
     DOMAIN_HAS_REVERSE_NAMES = (
-        "%(domain)s has reverse names of hosts. Set `reverse` of the domain to off first, and wait a moment."
+        "%(domain)s has reverse names of hosts. Set its option reverse to off first, and wait a moment."
     )
 
     # reverse names

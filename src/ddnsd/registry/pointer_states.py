@@ -41,10 +41,10 @@ def of_host(connection: Connection, host: Host) -> list[Pointer]:
         return []
     zones = pointers.reverse_zones(connection)
     first: dict[str, int] = {}
-    for wish in pointers.wishes(connection, addresses):
-        domain = zones.of(wish.address)
-        if domain is not None and pointers.may_have(domain, wish):
-            first.setdefault(wish.address, wish.host_id)
+    for candidate in pointers.candidates(connection, addresses):
+        domain = zones.of(candidate.address)
+        if domain is not None and pointers.may_have(domain, candidate):
+            first.setdefault(candidate.address, candidate.host_id)
     there = {(one.address, one.fqdn): one for one in pointers.present(connection, addresses)}
     found = []
     for address in addresses:
@@ -54,13 +54,13 @@ def of_host(connection: Connection, host: Host) -> list[Pointer]:
             continue
         name = name_of(domain, address)
         proved = address in addresses_of(host.proved_ipv6 if ":" in address else host.proved_ipv4)
-        wish = pointers.Wish(address, host.id, host.fqdn, proved)
+        candidate = pointers.Candidate(address, host.id, host.fqdn, proved)
         reason: Reason | None
         if is_hidden(host):
             state, reason = State.NOT_ALLOWED, Reason(Code.POINTER_OF_HIDDEN_HOST)
         elif domain.reverse == OFF:
             state, reason = State.NOT_ALLOWED, Reason(Code.POINTER_ZONE_OFF, domain=domain.name)
-        elif not pointers.may_have(domain, wish):
+        elif not pointers.may_have(domain, candidate):
             state, reason = State.NOT_ALLOWED, Reason(Code.POINTER_UNPROVED, address=address)
         elif first.get(address, host.id) != host.id:
             state, reason = State.TAKEN, Reason(Code.POINTER_OF_OTHER_HOST, address=address)

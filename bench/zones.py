@@ -67,7 +67,7 @@ def speed_section(plan: Plan) -> Section:
 def signed_section(plan: Plan) -> Section:
     """Measure the same load on a plain zone and on a signed one in turn, and look for stale answers of the latter."""
     plain, signed = Figure("changed, plain zone", "/s"), Figure("changed, signed zone", "/s")
-    ratio = Figure("**signed / plain**", "×", 0.3)
+    ratio = Figure("**signed / plain**", "×")
     late = Figure("changed, signed zone, p99", "ms")
     stale = Figure("**stale answers after `good`, signed zone**", "", 0, less=True, always=True, never=True)
     asked = Figure("answers that were compared")

@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import ip_address
 from itertools import count
 from typing import Any
@@ -345,3 +346,31 @@ def test_reconcile_restores_them(service: Service, alice: str, address: str) -> 
     Stranger(service, V4).send(remove=[(reverse(address), "PTR")])
     service.cli("reconcile", V4, check=False)
     becomes(service, address, host)
+
+
+def has(primary: SecondBind, address: str, names: list[str]) -> bool:
+    """Whether the primary has these names for the address."""
+    return primary.dig(reverse(address), "PTR") == names
+
+
+def test_they_move_with_their_zone(
+    service: Service, alice: str, other_primary: SecondBind, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    zone = f"{next(numbers)}.172.in-addr.arpa"
+    one, two = (f"172.{zone.partition('.')[0]}.0.{n}" for n in (1, 2))
+    file = str(other_primary.make_zone(zone))
+    at = ["--primary", other_primary.address, "--key-file", file]
+    service.cli("domain", "add", zone, "--owner", "admin", "--reverse", "all", *at)
+    host = wants(service, alice, one)
+    becomes_shown(host, (one, "published"))
+    with second_bind(tmp_path_factory.mktemp("third")) as third:
+        key = str(third.make_zone(zone))
+        service.cli("domain", "move", zone, "--primary", third.address, "--key-file", key, "--wait")
+        assert third.dig(reverse(one), "PTR") == [f"{host.fqdn}."]
+        said(host.update(myip=two), 200, f"good {two}")
+        for primary in (third, other_primary):  # the former one still gets each change
+            wait_until(partial(has, primary, two, [f"{host.fqdn}."]), SECONDS, "published")
+            wait_until(partial(has, primary, one, []), SECONDS, "removed")
+        service.cli("domain", "move", zone, "--finish")
+        service.cli("domain", "set", zone, "--reverse", "off")
+        wait_until(lambda: third.dig(reverse(two), "PTR") == [], SECONDS, "all are removed")

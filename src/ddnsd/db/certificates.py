@@ -65,23 +65,23 @@ def find(connection: Connection, order_id: int) -> Order | None:
 def under_way(connection: Connection, host: Host, moment: int) -> Order | None:
     """The host's order that has not ended."""
     waiting = certificates.c.ended.is_(None), certificates.c.deadline > moment
-    return _first(connection, _of(host).where(*waiting))
+    return _first(connection, _of(connection, host).where(*waiting))
 
 
 def current(connection: Connection, host: Host) -> Order | None:
     """The newest order of the host, under its current name, that brought a certificate."""
-    return _first(connection, _of(host).where(certificates.c.chain.is_not(None)))
+    return _first(connection, _of(connection, host).where(certificates.c.chain.is_not(None)))
 
 
 def latest(connection: Connection, host: Host) -> Order | None:
     """The newest order of the host under its current name."""
-    return _first(connection, _of(host))
+    return _first(connection, _of(connection, host))
 
 
 def issued_for(connection: Connection, host: Host, csr_hash: bytes, since: int) -> Order | None:
     """The newest order for this request that brought a certificate after `since`."""
     same = certificates.c.csr_hash == csr_hash, certificates.c.chain.is_not(None), certificates.c.ended >= since
-    return _first(connection, _of(host).where(*same))
+    return _first(connection, _of(connection, host).where(*same))
 
 
 def issued_of_name(connection: Connection, fqdn: str, since: int) -> list[int]:
@@ -131,23 +131,19 @@ def finish(connection: Connection, order_id: int, moment: int, issued: Issued | 
 
 def totals(connection: Connection, moment: int) -> Totals:
     """Certificates of existing hosts, without those that newer ones replaced. It reads the whole table."""
-    query = select(func.count(), func.min(certificates.c.not_after)).join_from(certificates, hosts, _OF_HOST)
+    query = select(func.count(), func.min(certificates.c.not_after)).join_from(
+        certificates, hosts, _of_host(connection)
+    )
     return Totals._make(connection.execute(query.where(_NEWEST, certificates.c.not_after > moment)).one())
 
 
 def forget(connection: Connection, before: int, limit: int) -> int:
     """Delete at most `limit` orders from before `before`, except the newest certificate of each host."""
-    kept = select(certificates.c.id).join_from(certificates, hosts, _OF_HOST).where(_NEWEST)
+    kept = select(certificates.c.id).join_from(certificates, hosts, _of_host(connection)).where(_NEWEST)
     old = certificates.c.started < before, certificates.c.id.not_in(kept)
     found = select(certificates.c.id).where(*old).order_by(certificates.c.started).limit(limit)
     return delete_found(connection, certificates.c.id, found)
 
-
-_OF_HOST = and_(
-    hosts.c.id == certificates.c.host_id,
-    hosts.c.fqdn == certificates.c.fqdn,
-    hosts.c.created <= certificates.c.started,  # SQLite may use an id again
-)
 
 _later = certificates.alias("later")
 _NEWEST = and_(
@@ -166,10 +162,25 @@ _NEWEST = and_(
 )
 
 
-def _of(host: Host) -> Select[tuple[int]]:
+def _of(connection: Connection, host: Host) -> Select[tuple[int]]:
     """The orders of the host under its current name, newest first."""
-    mine = certificates.c.fqdn == host.fqdn, certificates.c.host_id == host.id, certificates.c.started >= host.created
+    mine = [certificates.c.fqdn == host.fqdn, certificates.c.host_id == host.id]
+    if _uses_ids_again(connection):
+        mine.append(certificates.c.started >= host.created)
     return _ORDER.where(*mine).order_by(certificates.c.started.desc(), certificates.c.id.desc())
+
+
+def _of_host(connection: Connection) -> ColumnElement[bool]:
+    """The condition of `_of`, for all hosts."""
+    same = [hosts.c.id == certificates.c.host_id, hosts.c.fqdn == certificates.c.fqdn]
+    if _uses_ids_again(connection):
+        same.append(hosts.c.created <= certificates.c.started)
+    return and_(*same)
+
+
+def _uses_ids_again(connection: Connection) -> bool:
+    """Whether a new host may get the id of a deleted one. Only then times are compared: clocks of nodes may differ."""
+    return connection.dialect.name == "sqlite"
 
 
 def _first(connection: Connection, query: Select[tuple[int]]) -> Order | None:

@@ -37,6 +37,8 @@ NOTHING: dict[str, object] = {
     "tls_ipv6": False,
     "dns": "current",
     "conflict": None,
+    "ptr": False,
+    "pointers": [],
 }
 
 

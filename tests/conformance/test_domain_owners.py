@@ -12,7 +12,7 @@ from support.servers.service import Service
 
 AGENT = {"User-Agent": "Camera/1.0"}
 NOTES: Content = {"comment": None, "stack": None, "labels": {}, "records": {}, "rrsets": 0}
-HOST_ONLY = ("warnings", "flapping_since", "records", "related")
+HOST_ONLY = ("warnings", "flapping_since", "pointers", "records", "related")
 SECRETS: Content = {"comment": "bedroom", "stack": "home", "labels": {"room": "bed"}}
 
 

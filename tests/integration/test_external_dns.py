@@ -239,7 +239,7 @@ def test_probes_and_metrics(cluster: Cluster) -> None:
 
 def test_the_example() -> None:
     """The deployment starts the command with options that it has, and gives it the token where it looks for it."""
-    (deployment,) = (one for one in yaml.safe_load_all(EXAMPLE.read_text()) if one["kind"] == "Deployment")
+    (deployment,) = (one for one in yaml.safe_load(EXAMPLE.read_text())["items"] if one["kind"] == "Deployment")
     pod = deployment["spec"]["template"]["spec"]
     external_dns, sidecar = pod["containers"]
     assert {"--provider=webhook", "--registry=noop"} <= set(external_dns["args"])

@@ -21,6 +21,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.clients.dns_update import Client, Fill, absent, add, delete, exchange, present
+from support.clients.dyndns import new_label
 from support.ports import free_port, wait_until
 from support.servers.faults import hung
 from support.servers.service import Service, beside, dev
@@ -532,7 +533,7 @@ def test_programs_use_hmac_md5_where_it_is_allowed(service: Service, limited: Se
     allowed = dig(host, service.domain, rtype="SOA", algorithm="hmac-md5")
     assert ("status: NOERROR" in allowed, "verify" in allowed) == (True, False)
 
-    old = f"md5.{limited.domain}"
+    old = f"{new_label()}.{limited.domain}"
     there = Client(limited, old, limited.register(old, ip="192.0.2.1"))
     changes = f"update delete {old} A", f"update add {old} 60 A 192.0.2.92"
     assert "NOTAUTH(BADKEY)" in nsupdate(there, "hmac-md5", *changes)

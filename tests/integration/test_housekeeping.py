@@ -295,7 +295,7 @@ async def test_the_service_writes_while_something_is_looked_for(tmp_path: Path) 
         "histories of hosts that are gone": 1000,
         "contacts of hosts that are gone": 999,
     }
-    assert len(searches) == 5  # contacts in two parts
+    assert len(searches) == 6  # contacts in two parts
 
 
 def test_without_a_schema(tmp_path: Path) -> None:

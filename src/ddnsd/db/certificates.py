@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Orders of certificates for hosts. Each order is a row; the host is locked before a new one is added."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, delete, func, insert, or_, select, update
 
-from ddnsd.db.bulk_sql import delete_found
 from ddnsd.db.clock import time_of
 from ddnsd.db.rows import Host
 from ddnsd.db.schema import certificates, hosts
@@ -137,12 +137,16 @@ def totals(connection: Connection, moment: int) -> Totals:
     return Totals._make(connection.execute(query.where(_NEWEST, certificates.c.not_after > moment)).one())
 
 
-def forget(connection: Connection, before: int, limit: int) -> int:
-    """Delete at most `limit` orders from before `before`, except the newest certificate of each host."""
+def outdated(connection: Connection, after: int, before: int, limit: int) -> list[int]:
+    """At most `limit` ids above `after`, sorted: of orders from before `before` that are no host's newest chain."""
     kept = select(certificates.c.id).join_from(certificates, hosts, _of_host(connection)).where(_NEWEST)
-    old = certificates.c.started < before, certificates.c.id.not_in(kept)
-    found = select(certificates.c.id).where(*old).order_by(certificates.c.started).limit(limit)
-    return delete_found(connection, certificates.c.id, found)
+    old = certificates.c.id > after, certificates.c.started < before, certificates.c.id.not_in(kept)
+    return list(connection.scalars(select(certificates.c.id).where(*old).order_by(certificates.c.id).limit(limit)))
+
+
+def forget(connection: Connection, ids: Sequence[int]) -> int:
+    """Delete these orders. Returns the number."""
+    return connection.execute(delete(certificates).where(certificates.c.id.in_(ids))).rowcount
 
 
 _later = certificates.alias("later")

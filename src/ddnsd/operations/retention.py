@@ -105,8 +105,7 @@ def _tasks(settings: Settings, moment: int) -> Iterator[tuple[str, Task]]:
     yield "TSIG secrets of nothing that exists", partial(_forget_tsig_secrets, before=ago(1))
     yield "write checks of ended processes", _all(lambda c, n: write_checks.forget(c, ago(1), n))
     yield "expired enrolments", _all(lambda c, n: retention.forget_enrolments(c, moment, n))
-    orders = moment - CERTIFICATES
-    yield "old orders of certificates", _all(lambda c, n: certificates.forget(c, orders, n))
+    yield "old orders of certificates", partial(_forget_orders, before=moment - CERTIFICATES)
     yield "entries of long histories", _trim_long
     yield "histories of hosts that are gone", _forget_histories
     yield "contacts of hosts that are gone", _forget_contacts
@@ -214,6 +213,14 @@ async def _forget_tsig_secrets(remover: _Remover, before: int) -> int:
     total, after = 0, b""
     while found := await remover.store.read(lambda c, a=after: tsig_secrets.unused(c, a, before, FOUND)):  # type: ignore[misc]
         total += await remover.each(found, tsig_secrets.forget)
+        after = found[-1]
+    return total
+
+
+async def _forget_orders(remover: _Remover, before: int) -> int:
+    total, after = 0, 0
+    while found := await remover.store.read(lambda c, a=after: certificates.outdated(c, a, before, FOUND)):  # type: ignore[misc]
+        total += await remover.each(found, certificates.forget)
         after = found[-1]
     return total
 

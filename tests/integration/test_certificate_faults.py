@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import pytest
 import requests
 from support.clients.rest_api import Api, problem
 from support.clients.signing import csr, verified
@@ -99,6 +100,7 @@ def test_a_secondary_that_is_behind_is_named(tmp_path: Path) -> None:
         assert f"behind after 20 s: {address}" in event["detail"]
 
 
+@pytest.mark.long
 def test_an_authority_that_hangs(tmp_path: Path) -> None:
     """The call is answered in time, and nobody else waits."""
     with issuing(tmp_path) as (service, authority):
@@ -181,6 +183,7 @@ def test_one_order_on_two_nodes(tmp_path: Path, new_database: Callable[[], str])
             assert one.result().text == same.result().text
 
 
+@pytest.mark.long
 def test_housekeeping_keeps_the_newest_certificate(tmp_path: Path) -> None:
     with issuing(tmp_path) as (service, _):
         api = Api(service, service.admin_token)

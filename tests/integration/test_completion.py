@@ -17,7 +17,7 @@ def offered(words: str, **env: str) -> list[str]:
     return done.stdout.split()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")  # as the service: a worker may run this module in two parts
 def token(ddnsd: Service) -> str:
     """The token of a user with three hosts, in two stacks."""
     made = ddnsd.user("completer")

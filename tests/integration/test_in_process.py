@@ -1,18 +1,34 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """All doors of a second service on the same database, which runs in this process."""
 
+import subprocess
+import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import requests
 from support.clients.dns_update import Client, absent, add, delete, present
+from support.clients.signing import csr
+from support.ports import free_port, wait_until
 from support.servers.in_process import in_process
+from support.servers.pebble import pebble
 from support.servers.service import Service, dev
+
+from ddnsctl.external_dns.provider import Provider
+from ddnsctl.external_dns.server import Routes, serve
+from ddnsctl.sync.connect import open_server
+from ddnsctl.transport import RequestsTransport
+from ddnsd.auth.tsig_secrets import tsig_secret
 
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with dev(tmp_path_factory.mktemp("first")) as first, in_process(first) as running:
+    with (
+        dev(tmp_path_factory.mktemp("first")) as first,
+        pebble(tmp_path_factory.mktemp("pebble"), first.dns_port) as authority,
+        in_process(first, acme_directory=authority.directory, acme_ca_file=authority.front) as running,
+    ):
         yield running
 
 
@@ -162,3 +178,113 @@ def test_dns_update(service: Service, tcp: bool) -> None:
     assert host.send(add(fqdn, "NS", "ns.example.net."), tcp=tcp) == "REFUSED"
     assert host.send(delete(fqdn), tcp=tcp) == "NOERROR"
     assert service.dig(fqdn) == []
+
+
+def test_acme_clients(service: Service) -> None:
+    fqdn = f"acme.{service.domain}"
+    secret = service.register(fqdn, ip="192.0.2.1")
+    name = f"_acme-challenge.{fqdn}"
+
+    def call(path: str, status: int, body: Any, **headers: str) -> requests.Response:
+        answer = service.request("POST", path, json=body, headers=headers, auth=(fqdn, secret))
+        assert answer.status_code == status, answer.text
+        return answer
+
+    for value in ("one", "two"):
+        call("/acme/present", 200, {"fqdn": f"{name}.", "value": value})
+    call("/acme/present", 200, {"domain": fqdn, "token": "t", "keyAuth": "a.b"})
+    assert len(service.dig(name, "TXT")) == 3
+    call("/acme/cleanup", 200, {"domain": fqdn, "token": "t", "keyAuth": "a.b"})
+    for body in ({}, []):
+        call("/acme/present", 400, body)
+    call("/acme/present", 422, {"fqdn": f"{name}.", "value": "a b"})
+    call("/acme/present", 404, {"fqdn": "x", "value": "y"})
+    headers = {"X-Api-User": fqdn, "X-Api-Key": secret}
+    assert call("/acme-dns/update", 200, {"subdomain": fqdn, "txt": "three"}, **headers).json() == {"txt": "three"}
+    assert sorted(service.dig(name, "TXT")) == ['"three"', '"two"']
+    call("/acme-dns/update", 401, {"txt": "x"}, **{"X-Api-User": fqdn, "X-Api-Key": "wrong"})
+    call("/acme-dns/register", 403, {})
+
+
+def test_certificates(service: Service) -> None:
+    fqdn = f"certificate.{service.domain}"
+    api(service, "POST", "/hosts", 201, {"fqdn": fqdn, "ipv4": "192.0.2.1", "wildcard": True})
+    path = f"/hosts/{fqdn}/certificate"
+    api(service, "GET", path, 404)
+    api(service, "POST", path, 422, {"csr": "nonsense"})
+    api(service, "POST", path, 422, {"csr": csr("other.example.org")})
+    answer = service.request("POST", f"/api{path}", service.admin_token, json={"csr": csr(fqdn, f"*.{fqdn}")})
+    assert answer.status_code == 200, answer.text
+    assert answer.text.startswith("-----BEGIN CERTIFICATE-----")
+    assert service.get(f"/api{path}", service.admin_token).text == answer.text
+    wait_until(lambda: service.dig(f"_acme-challenge.{fqdn}", "TXT") == [], 20, "the values are removed")
+    api(service, "PUT", f"/hosts/{fqdn}/records/@/CAA", 200, {"values": ['0 issue "ca.example.net"']})
+    answer = service.request("POST", f"/api{path}", service.admin_token, json={"csr": csr(fqdn)})
+    assert answer.status_code not in (200, 500), answer.text
+
+
+def test_reverse_names(service: Service) -> None:
+    service.cli("domain", "add", "2.0.192.in-addr.arpa", "--owner", "admin", "--reverse", "all")
+    fqdn = f"pointed.{service.domain}"
+    secret = service.register(fqdn, ip="192.0.2.77")
+    assert api(service, "PATCH", f"/hosts/{fqdn}", 200, {"ptr": True})["ptr"] is True
+    wait_until(lambda: service.dig("77.2.0.192.in-addr.arpa", "PTR") == [f"{fqdn}."], 20, "the reverse name")
+    assert update(service, fqdn, secret, myip="192.0.2.78") == "good 192.0.2.78"
+    wait_until(lambda: service.dig("78.2.0.192.in-addr.arpa", "PTR") == [f"{fqdn}."], 20, "it follows")
+    assert service.dig("77.2.0.192.in-addr.arpa", "PTR") == []
+    (pointer,) = api(service, "GET", f"/hosts/{fqdn}", 200)["pointers"]
+    assert pointer["address"] == "192.0.2.78"
+    api(service, "DELETE", f"/hosts/{fqdn}", 204)
+    wait_until(lambda: service.dig("78.2.0.192.in-addr.arpa", "PTR") == [], 20, "it goes")
+
+
+def test_ds_records_and_delegations(service: Service) -> None:
+    child = f"signed.{service.domain}"
+    service.cli("domain", "add", child, "--owner", "admin", "--dnssec-policy", "default")
+    wait_until(lambda: api(service, "GET", f"/domains/{child}/ds", 200)["lines"] != [], 30, "the zone has keys")
+    assert child in service.cli("domain", "ds", child).stdout
+    service.cli("doctor", check=False)
+    service.cli("domain", "remove", child)
+
+
+def test_a_transfer(service: Service) -> None:
+    made = api(service, "POST", "/tokens", 201, {"name": "reader", "scopes": ["read"]})
+    reader = Client(service, f"t-{made['id']}", made["token"])
+    key = f"hmac-sha256:{reader.key_name}:{tsig_secret(reader.secret)}"
+    command = ["dig", "+nocmd", "+tries=1", "@127.0.0.1", "-p", str(reader.port), "-y", key, service.domain, "AXFR"]
+    assert "XFR size" in subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+
+
+def test_external_dns(service: Service) -> None:
+    def connect() -> Any:
+        return open_server(RequestsTransport(service.url, service.admin_token))
+
+    lines: list[str] = []
+    routes, port = Routes(Provider(connect, "cluster", lines.append), lines.append), free_port()
+    server = serve(routes, routes.webhook, "127.0.0.1", port)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+
+    def call(method: str, path: str, status: int, content: Any = None) -> Any:
+        answer = requests.request(method, f"http://127.0.0.1:{port}{path}", json=content, timeout=60)
+        assert answer.status_code == status, answer.text
+        return answer.json() if status == 200 else None
+
+    name = f"shop.{service.domain}"
+    wanted = [
+        {"dnsName": name, "recordType": "A", "targets": ["192.0.2.5"], "recordTTL": 300},
+        {"dnsName": f"*.{name}", "recordType": "A", "targets": ["192.0.2.6"]},
+        {"dnsName": name, "recordType": "MX", "targets": ["10 mail.example.org"]},
+        {"dnsName": name, "recordType": "PTR", "targets": ["x"]},
+        {"dnsName": "www.example.com", "recordType": "A", "targets": ["192.0.2.5"]},
+    ]
+    assert service.domain in call("GET", "/", 200)["include"]
+    adjusted = call("POST", "/adjustendpoints", 200, wanted)
+    call("POST", "/records", 204, {"create": adjusted})
+    assert len(call("GET", "/records", 200)) == len(adjusted) == 3
+    call("POST", "/records", 500, {"create": wanted})
+    call("POST", "/records", 400, {"create": 1})
+    call("POST", "/records", 204, {"delete": adjusted})
+    assert call("GET", "/records", 200) == []
+    assert "ddnsctl_external_dns_changes_total" in routes.metrics.text()
+    server.shutdown()
+    server.server_close()

@@ -71,4 +71,5 @@ def command(connection: options.Connection, listen: tuple[str, int], probes: tup
     ended.wait()
     for server in servers:
         server.shutdown()
+        server.server_close()
     return 0

@@ -363,6 +363,7 @@ def dhcp_keys(command: Path) -> list[str]:
     return [line.split("\t")[0] for line in listed.splitlines()]
 
 
+@pytest.mark.long
 def test_keys_of_dhcp_servers_are_written_once(tmp_path: Path) -> None:
     command, out = dhcp_service(tmp_path), tmp_path / "with a space"
     out.mkdir()

@@ -27,7 +27,12 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     with (
         dev(tmp_path_factory.mktemp("first")) as first,
         pebble(tmp_path_factory.mktemp("pebble"), first.dns_port) as authority,
-        in_process(first, acme_directory=authority.directory, acme_ca_file=authority.front) as running,
+        in_process(
+            first,
+            acme_directory=authority.directory,
+            acme_ca_file=authority.front,
+            acme_caa_identities=("ca.example.org",),
+        ) as running,
     ):
         yield running
 
@@ -195,7 +200,8 @@ def test_acme_clients(service: Service) -> None:
     call("/acme/present", 200, {"domain": fqdn, "token": "t", "keyAuth": "a.b"})
     assert len(service.dig(name, "TXT")) == 3
     call("/acme/cleanup", 200, {"domain": fqdn, "token": "t", "keyAuth": "a.b"})
-    for body in ({}, []):
+    nothing: tuple[Any, ...] = ({}, [])
+    for body in nothing:
         call("/acme/present", 400, body)
     call("/acme/present", 422, {"fqdn": f"{name}.", "value": "a b"})
     call("/acme/present", 404, {"fqdn": "x", "value": "y"})

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import requests
+from support.browser.portal import entered
 from support.clients.dns_update import Client, absent, add, delete, present
 from support.clients.signing import csr
 from support.ports import free_port, wait_until
@@ -294,3 +295,38 @@ def test_external_dns(service: Service) -> None:
     assert "ddnsctl_external_dns_changes_total" in routes.metrics.text()
     server.shutdown()
     server.server_close()
+
+
+def test_pages_of_the_portal(service: Service) -> None:
+    fqdn = f"page.{service.domain}"
+    service.register(fqdn, ip="192.0.2.1")
+    browser = entered(service, "admin")
+    of_host = ("", "/edit", "/configuration", "/history", "/records", "/related", "/certificate")
+    of_domain = ("", "/edit", "/hosts", "/members")
+    of_admin = ("", "/abuse", "/deny", "/domains", "/events", "/groups", "/hosts", "/requests", "/users", "/users/new")
+    paths = [f"/hosts/{fqdn}{part}" for part in of_host]
+    paths += [f"/domains/{service.domain}{part}" for part in of_domain]
+    paths += [f"/admin{part}" for part in of_admin]
+    paths += [
+        "/",
+        "/?q=page",
+        "/hosts/new",
+        "/domains",
+        "/domains/new",
+        "/domains/ask",
+        "/tokens",
+        "/tokens/new",
+        "/keys",
+    ]
+    paths += [
+        "/keys/new",
+        "/dhcp-keys",
+        "/dhcp-keys/new",
+        "/account",
+        "/account/log",
+        "/status",
+        "/help",
+        "/report-abuse",
+    ]
+    for path in paths:
+        assert browser.open(path).status == 200, path

@@ -308,10 +308,8 @@ def test_options_of_the_zone_are_followed(service: Service, alice: str) -> None:
 def test_a_dead_reverse_primary_delays_nobody(service: Service, alice: str, other_primary: SecondBind) -> None:
     zone = f"{next(numbers)}.100.in-addr.arpa"
     file = other_primary.make_zone(zone)
-    service.cli(
-        "domain", "add", zone, "--owner", "admin", "--primary", other_primary.address, "--key-file", str(file),
-        "--reverse", "all",
-    )  # fmt: skip
+    where = ["--primary", other_primary.address, "--key-file", str(file)]
+    service.cli("domain", "add", zone, "--owner", "admin", *where, "--reverse", "all")
     one = f"100.{zone.partition('.')[0]}.0.1"
     host = wants(service, alice, one)
     wait_until(lambda: other_primary.dig(reverse(one), "PTR") == [f"{host.fqdn}."], SECONDS, "published")

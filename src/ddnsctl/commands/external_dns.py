@@ -28,7 +28,7 @@ def _listener(_context: click.Context, _option: click.Parameter, value: str) -> 
     metavar="ADDRESS:PORT",
     default="127.0.0.1:8888",
     callback=_listener,
-    help="Where external-dns connects; 127.0.0.1:8888 by default. Whoever can connect there can change the stack.",
+    help="Where external-dns connects; 127.0.0.1:8888 by default. Anybody who can connect there can change the stack.",
 )
 @click.option(
     "--probes",

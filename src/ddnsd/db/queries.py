@@ -422,7 +422,9 @@ def mark_claimed(connection: Connection, sent: Iterable[rows.Host]) -> None:
 def mark_claimed_names(connection: Connection, names: Mapping[int, str]) -> None:
     """Mark names as ours, from full names by host id."""
     for part in _parts(list(names)):
-        where = hosts.c.id.in_(part), hosts.c.fqdn.in_([names[host_id] for host_id in part])
+        # with the bare column, SQLite's search in the index of names looks for each id with each name
+        fqdn = hosts.c.fqdn.concat("")
+        where = hosts.c.id.in_(part), fqdn.in_([names[host_id] for host_id in part])
         connection.execute(update(hosts).where(*where).values(claimed=True, conflict=None))
 
 

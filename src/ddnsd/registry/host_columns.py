@@ -3,13 +3,12 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from ipaddress import ip_address
 from typing import Any
 
 from ddnsd.db import queries
 from ddnsd.db.rows import Host, addresses_of
 from ddnsd.dns import rdata
-from ddnsd.registry.addresses import AddressUpdate, ipv6_columns, parse_address
+from ddnsd.registry.addresses import Address, AddressUpdate, ipv6_columns, parse_address
 from ddnsd.registry.errors import Code, DeniedAddress, Invalid, InvalidAddress, Reason
 from ddnsd.registry.policy import Policy
 
@@ -44,23 +43,23 @@ def is_shown(host: Host, values: Mapping[str, Any]) -> bool:
     return bool(SHOWN_BY_DNS & values.keys()) or (host.withdrawn and "owner_id" in values)
 
 
-def address(field: str, text: str) -> str:
-    """The canonical text of an address for the field `ipv4` or `ipv6`. Raises Invalid for this field."""
+def _address(field: str, text: str) -> Address:
+    """An address for the field `ipv4` or `ipv6`. Raises Invalid for this field."""
     try:
         parsed = parse_address(text)
     except InvalidAddress:
         raise Invalid(**{field: Reason(Code.ADDRESS_UNUSABLE, address=text)}) from None
     if parsed.version != FAMILIES[field] or "/" in text:
         raise Invalid(**{field: Reason(Code.ADDRESS_OF_OTHER_FAMILY, address=text, version=FAMILIES[field])})
-    return str(parsed)
+    return parsed
 
 
 def addresses(field: str, texts: Sequence[str]) -> str:
     """The column `ipv4` or `ipv6` for these addresses, in numeric order. Raises Invalid for this field."""
     if not 1 <= len(texts) <= MOST_ADDRESSES:
         raise Invalid(**{field: Reason(Code.ADDRESS_COUNT, limit=MOST_ADDRESSES)})
-    found = {address(field, text) for text in texts}
-    return " ".join(sorted(found, key=lambda text: int(ip_address(text))))
+    found = {_address(field, text) for text in texts}
+    return " ".join(str(one) for one in sorted(found, key=int))
 
 
 def alias(text: str) -> str:

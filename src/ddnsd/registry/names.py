@@ -18,6 +18,7 @@ REVERSE = (".in-addr.arpa", ".ip6.arpa")
 """Ends of the names of reverse zones."""
 
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+_NAME = re.compile(rf"{_LABEL.pattern}(?:\.{_LABEL.pattern})*")
 
 
 def fold(name: str) -> str:
@@ -29,6 +30,8 @@ def fold(name: str) -> str:
 
 def problem(name: str) -> Reason | None:
     """Why a folded name is not a host name (RFC 952, RFC 1123, 253 octets, labels of 63), or None."""
+    if len(name) <= LENGTH and _NAME.fullmatch(name):
+        return None
     if not name:
         return Reason(Code.NAME_MISSING)
     if len(name) > LENGTH:

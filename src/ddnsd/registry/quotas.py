@@ -253,9 +253,9 @@ class HostQuota:
         return any(self._limit(domain_id) is not None for domain_id in (None, *self._apart))
 
     def rooms(self, connection: Connection, domain_ids: Iterable[int], changes: int) -> dict[int, HostRoom]:
-        """What the user has and may have in each of these domains; absent: no limit.
+        """What the user has and may have in each of these domains; absent: the call cannot exceed a limit.
 
-        `changes` is the number of changes of the call: it can delete so many hosts above the limit.
+        `changes` is the number of changes of the call: it can add so many hosts, or delete so many above the limit.
         """
         counted: dict[int | None, int] = {}
         found = {}
@@ -266,7 +266,8 @@ class HostQuota:
                 continue
             if apart not in counted:
                 counted[apart] = self._used(connection, apart, limit + changes)
-            found[domain_id] = HostRoom(apart, limit, counted[apart])
+            if counted[apart] + changes > limit:
+                found[domain_id] = HostRoom(apart, limit, counted[apart])
         return found
 
     def used_together(self, connection: Connection) -> int:

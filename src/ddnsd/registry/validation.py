@@ -295,10 +295,11 @@ class ChangeValidator:
         domain = self._find_domain(change.fqdn, self._rights.user_id, stack=stack)
         host_columns.check_values(self._policy, change.values, domain_takes_private=domain.private_addresses)
         secret, hashed = self._secret(index, change.fqdn)
-        blank = _in_domain(BLANK, change.fqdn, domain)._replace(owner_id=self._rights.user_id, secret_hash=hashed)
+        blank = _in_domain(BLANK, change.fqdn, domain, owner_id=self._rights.user_id, secret_hash=hashed)
         columns = host_columns.columns(blank, change.values, tls=self._tls)
         host = blank._replace(**columns, inferred=change.values.get("inferred"))
-        host = host._replace(**self._proofs(blank, host, reverse.FAMILIES))
+        if proofs := self._proofs(blank, host, reverse.FAMILIES):
+            host = host._replace(**proofs)
         row = HostDiff(None, host)
         self._check_owned(row, host, "name")
         self._check_rate(change)
@@ -863,7 +864,7 @@ def moved(name: Related, before: str, after: str) -> Related:
     return name if before == after else name._replace(fqdn=name.fqdn.removesuffix(before) + after)
 
 
-def _in_domain(host: Host, fqdn: str, domain: Domain) -> Host:
+def _in_domain(host: Host, fqdn: str, domain: Domain, **columns: Any) -> Host:
     return host._replace(
         fqdn=fqdn,
         name=fqdn.removesuffix("." + domain.name),
@@ -875,6 +876,7 @@ def _in_domain(host: Host, fqdn: str, domain: Domain) -> Host:
         query_credentials=domain.query_credentials,
         private_addresses=domain.private_addresses,
         dns_updates=domain.dns_updates,
+        **columns,
     )
 
 

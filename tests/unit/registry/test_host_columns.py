@@ -85,7 +85,7 @@ def test_labels_are_stored_as_ascii_json_in_order() -> None:
 def test_addresses(field: str, text: str, canonical: str | None) -> None:
     if canonical is None:
         with pytest.raises(Invalid) as refused:
-            host_columns.address(field, text)
+            host_columns.addresses(field, [text])
         assert set(refused.value.fields) == {field}
     else:
-        assert host_columns.address(field, text) == canonical
+        assert host_columns.addresses(field, [text]) == canonical

@@ -165,14 +165,20 @@ def test_no_good_update_is_lost(service: Service, urls: tuple[str, str], tmp_pat
 def test_there_and_back(service: Service, urls: tuple[str, str], tmp_path: Path) -> None:
     source, target = urls
     (client, *_) = new_clients(service)
+    service.cli("domain", "add", "2.0.192.in-addr.arpa", "--owner", "admin", "--reverse", "all")
+    path = f"/api/hosts/{client.fqdn}"
+    service.request("PATCH", path, service.admin_token, json={"ptr": True}).raise_for_status()
     copied(service, "service", "-", stdin=f"{target}\n")
     restart(service, target)
     assert client.update("192.0.2.20") == "good 192.0.2.20"
+    wait_until(lambda: service.dig("20.2.0.192.in-addr.arpa", "PTR") == [f"{client.fqdn}."], 30, "reverse name")
     back = f"sqlite:///{tmp_path / 'back.db'}"
     assert "the earlier" not in copied(service, target, back)
     restart(service, back)
     wait_until(lambda: client.update("192.0.2.20") == "nochg 192.0.2.20", 10, "settled")
     assert client.update("192.0.2.21") == "good 192.0.2.21"
+    wait_until(lambda: service.dig("21.2.0.192.in-addr.arpa", "PTR") == [f"{client.fqdn}."], 30, "it follows")
+    wait_until(lambda: service.dig("20.2.0.192.in-addr.arpa", "PTR") == [], 30, "the former one is removed")
     assert f"moved to {target.replace('ddnsd@', '')}" in refusal(service, source, back)
 
 

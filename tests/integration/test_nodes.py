@@ -144,6 +144,34 @@ def test_a_bulk_call_at_either_node(cluster: Cluster) -> None:
         assert not cluster.nodes[0].addresses().keys() & set(names)
 
 
+def test_reverse_names_follow_from_either_node(cluster: Cluster) -> None:
+    zone, token = "51.198.in-addr.arpa", cluster.nodes[0].admin_token
+    cluster.nodes[0].cli("domain", "add", zone, "--owner", "admin", "--reverse", "all")
+    hosts = {f"ptr{number}.{ZONES[number]}": number for number in range(len(ZONES))}
+    for fqdn, number in hosts.items():
+        body = {"fqdn": fqdn, "ipv4": f"198.51.7.{number}", "ptr": True}
+        answer = cluster.nodes[number % 2].request("POST", "/api/hosts", token, json=body)
+        cluster.secrets[fqdn] = answer.json()["secret"]
+    for shift in (0, 100):
+        if shift:
+            for fqdn, number in hosts.items():
+                address = f"198.51.7.{number + shift}"
+                assert cluster.update(cluster.nodes[(number + 1) % 2], fqdn, address) == f"good {address}"
+        wanted = [[f"{fqdn}."] for fqdn in hosts]
+
+        def found(shift: int = shift) -> list[list[str]]:
+            return [cluster.nodes[0].dig(f"{number + shift}.7.{zone}", "PTR") for number in hosts.values()]
+
+        wait_until(lambda: found() == wanted, 30, "reverse names follow")  # noqa: B023
+    for fqdn, number in hosts.items():
+        del cluster.secrets[fqdn]
+        cluster.nodes[number % 2].request("DELETE", f"/api/hosts/{fqdn}", token).raise_for_status()
+    names = [f"{number + 100}.7.{zone}" for number in hosts.values()]
+    wait_until(lambda: not any(cluster.nodes[0].dig(name, "PTR") for name in names), 30, "removed")
+    cluster.nodes[0].cli("domain", "set", zone, "--reverse", "off")
+    cluster.nodes[0].cli("domain", "remove", zone)
+
+
 def test_what_the_name_server_refuses_is_told_at_each_node(cluster: Cluster) -> None:
     one = cluster.nodes[0]
     with granting(one, ZONES[0], "deny {key} name refused." + ZONES[0], "grant {key} zonesub any"):

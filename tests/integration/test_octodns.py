@@ -178,6 +178,20 @@ def test_aliases_and_several_addresses(octodns: OctoDns) -> None:
     assert octodns.service.get("/api/hosts", octodns.token).json()["items"] == []
 
 
+def test_reverse_names_stay_as_the_service_has_them(octodns: OctoDns) -> None:
+    octodns.declare(www={"type": "A", "value": "192.0.2.10"})
+    octodns.sync("--doit")
+    path = f"/api/hosts/www.{octodns.domain}"
+    octodns.service.request("PATCH", path, octodns.token, json={"ptr": True}).raise_for_status()
+    octodns.sync_nothing()
+    octodns.declare(www={"type": "A", "value": "192.0.2.11"})
+    octodns.sync("--doit")
+    shown = octodns.service.get(path, octodns.token).json()
+    assert (shown["ptr"], [one["address"] for one in shown["pointers"]]) == (True, ["192.0.2.11"])
+    octodns.declare()
+    octodns.sync("--doit")
+
+
 def test_hosts_of_other_stacks_and_users_stay(octodns: OctoDns) -> None:
     other = octodns.service.user(f"{octodns.domain.partition('.')[0]}-bob")
     octodns.service.request("PATCH", f"/api/domains/{octodns.domain}", octodns.token, json={"public": True})

@@ -284,6 +284,37 @@ def test_a_verified_zone_wants_a_proof(service: Service, alice: str) -> None:
     assert shown(host) == [(two, "not_allowed")]
 
 
+def test_the_owner_of_the_reverse_zone_proves_addresses(service: Service, alice: str) -> None:
+    zone = f"{next(numbers)}.198.in-addr.arpa"
+    service.cli("domain", "add", zone, "--owner", "alice", "--reverse", "verified")
+    one, two, three = (f"198.{zone.partition('.')[0]}.0.{n}" for n in (1, 2, 3))
+    bob = service.user(f"bob{next(numbers)}")
+    other = wants(service, bob)
+
+    def update(host: Host, address: str) -> str:
+        return service.get("/nic/update", host.token, params={"hostname": host.fqdn, "myip": address}).text
+
+    assert update(other, one) == f"good {one}"
+    becomes_shown(other, (one, "not_allowed"))
+    host = wants(service, alice)
+    said(host.update(myip=one), 200, f"good {one}")
+    becomes_shown(host, (one, "not_allowed"))
+    assert update(host, one) == f"nochg {one}"
+    becomes(service, one, host)
+    assert update(host, two) == f"good {two}"
+    becomes(service, two, host)
+    body = {"name": "rfc2136", "scopes": ["read", "write"]}
+    made = service.request("POST", "/api/tokens", alice, json=body).json()
+    key = Client(service, f"t-{made['id']}", made["token"])
+    assert key.send(delete(host.fqdn, "A"), add(host.fqdn, "A", three), zone=service.domain) == "NOERROR"
+    becomes(service, three, host)
+    said(host.update(myip=two), 200, f"good {two}")
+    becomes_shown(host, (two, "not_allowed"))
+    becomes(service, three)
+    assert service.get(f"/update?domains={host.fqdn}&token={alice}&ip={three}").text == "OK"
+    becomes(service, three, host)
+
+
 def test_options_of_the_zone_are_followed(service: Service, alice: str) -> None:
     zone, addresses = "10.in-addr.arpa", [f"10.7.7.{n}" for n in range(1, 4)]
     hosts = [wants(service, alice, one) for one in addresses]

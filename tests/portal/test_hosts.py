@@ -417,8 +417,23 @@ def test_reverse_names(service: Service, admin: Browser, alice: Browser) -> None
     assert "Reverse names yes → no" in alice.open(page).text
     assert "takes no names of hosts" not in alice.open(page).text
     assert "of all hosts" not in admin.open(f"/domains/{zone}").text
-    service.cli("domain", "set", zone, "--reverse", "all")
+    form = f"/domains/{zone}/edit"
+    assert admin.open(form).form(form).values["reverse"] == "off"
+    wrong = admin.send(admin.open(form), form, reverse="all", network="192.0.2.0/24")
+    assert (wrong.status, wrong.form(form).values["network"]) == (422, "192.0.2.0/24")
+    assert admin.send(admin.open(form), form, reverse="all").path == f"/domains/{zone}"
     assert "of all hosts that want them" in admin.open(f"/domains/{zone}").text
+    assert 'name="reverse"' not in admin.open(f"/domains/{service.domain}/edit").html
+
+
+def test_a_reverse_zone_whose_name_does_not_say_its_network(service: Service, admin: Browser) -> None:
+    zone = "office.9.44.172.in-addr.arpa"
+    service.cli("domain", "add", zone, "--owner", "admin")
+    form = f"/domains/{zone}/edit"
+    assert admin.send(admin.open(form), form, reverse="verified").status == 422
+    assert admin.send(admin.open(form), form, reverse="verified", network="172.44.9.64/26").path == f"/domains/{zone}"
+    assert "of hosts with proved addresses" in admin.open(f"/domains/{zone}").text
+    assert admin.open(form).form(form).values["network"] == "172.44.9.64/26"
 
 
 def test_names_that_a_wildcard_stops_answering(alice: Browser) -> None:

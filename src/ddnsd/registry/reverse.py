@@ -6,6 +6,7 @@ was made by somebody who may change the reverse zone. The proof is stored with t
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from typing import Any
 
@@ -15,21 +16,41 @@ from ddnsd.registry import names
 from ddnsd.registry.errors import Code, Invalid, Reason
 
 FAMILIES = ("ipv4", "ipv6")
+NO_ZONES = ReverseZones(())
 
 
-def proofs(host: Host, values: Mapping[str, Any], client_ip: str | None) -> dict[str, str | None]:
-    """The columns with proofs for new `values` of `ipv4` and `ipv6`, in an update from the client's address."""
+@dataclass(frozen=True)
+class Origin:
+    """Where a change comes from: the client's address, and the reverse zones that its caller may change.
+
+    `client_ip` is None if it may be forged.
+    """
+
+    client_ip: str | None = None
+    zones: ReverseZones = NO_ZONES
+    may_change: Callable[[Domain], bool] = lambda _domain: False
+
+    def proves(self, addresses: str | None) -> bool:
+        """Whether the addresses, separated by blanks, belong to the host that they are set for."""
+        if is_same(addresses, self.client_ip):
+            return True
+        found = [self.zones.of(address) for address in addresses_of(addresses)]
+        return bool(found) and all(domain is not None and self.may_change(domain) for domain in found)
+
+
+def proofs(host: Host, values: Mapping[str, Any], origin: Origin) -> dict[str, str | None]:
+    """The columns with proofs for new `values` of `ipv4` and `ipv6`."""
     found: dict[str, str | None] = {}
     for family in FAMILIES:
         if family in values:
             kept = values[family] == getattr(host, family) == getattr(host, f"proved_{family}")
-            found[f"proved_{family}"] = values[family] if kept or is_same(values[family], client_ip) else None
+            found[f"proved_{family}"] = values[family] if kept or origin.proves(values[family]) else None
     return found
 
 
-def new_proofs(host: Host, values: Mapping[str, Any], client_ip: str | None) -> dict[str, str | None]:
+def new_proofs(host: Host, values: Mapping[str, Any], origin: Origin) -> dict[str, str | None]:
     """Those of `proofs` that the host does not have yet."""
-    found = proofs(host, values, client_ip)
+    found = proofs(host, values, origin)
     return {column: value for column, value in found.items() if value and value != getattr(host, column)}
 
 
@@ -42,12 +63,6 @@ def is_same(address: str | None, client_ip: str | None) -> bool:
     except ValueError:
         return False
     return address == str(getattr(client, "ipv4_mapped", None) or client)
-
-
-def proved_by_owner(zones: ReverseZones, addresses: str | None, may_change: Callable[[Domain], bool]) -> bool:
-    """Whether all addresses, separated by blanks, are in reverse zones that the caller may change."""
-    found = [zones.of(address) for address in addresses_of(addresses)]
-    return bool(found) and all(domain is not None and may_change(domain) for domain in found)
 
 
 def with_network(name: str, columns: Mapping[str, Any], before: Domain | None = None) -> dict[str, Any]:

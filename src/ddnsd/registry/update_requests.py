@@ -102,7 +102,7 @@ class UpdateRequests:
         try:
             check_updatable(host)
             if not isinstance(update, Refusal):
-                return host, await self._updates.apply(host, update, tls=tls, author=author)
+                return host, await self._updates.apply(host, update, tls=tls, author=author, caller=caller)
             refusal = update
         except (RegistryError, NotAcknowledged, StoreDown) as error:
             refusal = self._refusal(host, error)
@@ -118,11 +118,15 @@ class UpdateRequests:
         """Call `apply` for each name separately. Raises StoreDown."""
         return await asyncio.gather(*(self.apply(caller, fqdn, update, tls=tls, author=author) for fqdn in fqdns))
 
-    async def apply_to_all(self, hosts: Sequence[Host], update: AddressUpdate, *, tls: bool, author: Author) -> None:
+    async def apply_to_all(
+        self, caller: Caller, hosts: Sequence[Host], update: AddressUpdate, *, tls: bool, author: Author
+    ) -> None:
         """Update the hosts if all of them accept updates. Counts no faults. Raises as `Updates.apply`, NoHost."""
         for host in hosts:
             check_updatable(host)
-        await asyncio.gather(*(self._updates.apply(host, update, tls=tls, author=author) for host in hosts))
+        await asyncio.gather(
+            *(self._updates.apply(host, update, tls=tls, author=author, caller=caller) for host in hosts)
+        )
 
     async def count_refusal(self, caller: Caller, refusal: Refusal) -> None:
         """Count a fault of the calling host, if the refusal is one. Raises StoreDown."""

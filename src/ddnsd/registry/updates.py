@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Change the addresses of a host, for updates of any protocol."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
 import structlog
 from sqlalchemy import Connection
 
-from ddnsd.db import pointer_marks, queries
+from ddnsd.auth.caller import Caller, Kind
+from ddnsd.auth.permissions import Action, can
+from ddnsd.db import pointer_marks, pointers, queries
 from ddnsd.db.base import Store
 from ddnsd.db.history import SERVICE, Author
 from ddnsd.db.host_updates import IF_INFERRED, HostUpdate, write_host_update
@@ -23,6 +25,7 @@ from ddnsd.registry.errors import Blocked, DeniedAddress, Held, NoHost, OverQuot
 from ddnsd.registry.policy import Policy
 from ddnsd.registry.rate_limiter import RateLimiter
 from ddnsd.registry.rates import Rates
+from ddnsd.registry.reverse import Origin
 
 DENIED = "address on the deny list"
 
@@ -69,7 +72,9 @@ class Updates:
         self._store, self._lookups, self._writer, self._policy = store, lookups, writer, policy
         self._rate, self._rates = RateLimiter(), rates or Rates(store, policy)
 
-    async def apply(self, host: Host, update: AddressUpdate, *, tls: bool, author: Author) -> Outcome:
+    async def apply(
+        self, host: Host, update: AddressUpdate, *, tls: bool, author: Author, caller: Caller | None = None
+    ) -> Outcome:
         """Change the addresses of a host. The caller calls `check_updatable` before.
 
         When this returns, the change is durable and acknowledged by the name server. Raises NoHost, InvalidAddress,
@@ -80,7 +85,7 @@ class Updates:
         changed = columns(host, update, named)
         await self.check(host, update, changed, author)
         if not changed and self._writer.is_published(host):
-            await self.note_proof(host, named, author.source)
+            await self.note_proof(host, named, await self.origin([host], caller, author.source))
             await self.count_unchanged(host, update)
             return Outcome(False, update.addresses)
         if changed.keys() == {"inferred"} and self._writer.is_published(host):
@@ -90,9 +95,8 @@ class Updates:
             await self.count_change(host, removes=not update.addresses)
         try:
             if changed:
-                await self._writer.update(
-                    host.domain_id, host_update(host, update, named, tls, author, client_ip=author.source)
-                )
+                origin = await self.origin([host], caller, author.source)
+                await self._writer.update(host.domain_id, host_update(host, update, named, tls, author, origin))
             else:
                 await self._writer.push_host(host.domain_id, [host.id])
         except HostGone as error:
@@ -125,9 +129,16 @@ class Updates:
             ):
                 raise DeniedAddress
 
-    async def note_proof(self, host: Host, named: Mapping[str, object], client_ip: str | None) -> None:
-        """Store that an update that changes nothing came from the host's own address. Raises StoreDown."""
-        if host.ptr and (new := reverse.new_proofs(host, named, client_ip)):
+    async def origin(self, hosts: Iterable[Host], caller: Caller | None, client_ip: str | None) -> Origin:
+        """What may prove addresses of these hosts in an update of the caller. Raises StoreDown."""
+        if caller is None or caller.kind is not Kind.USER or not any(host.ptr for host in hosts):
+            return Origin(client_ip)
+        zones = await self._store.read(pointers.reverse_zones)
+        return Origin(client_ip, zones, partial(can, caller, Action.EDIT))
+
+    async def note_proof(self, host: Host, named: Mapping[str, object], origin: Origin) -> None:
+        """Store that an update that changes nothing proves the host's address. Raises StoreDown."""
+        if host.ptr and (new := reverse.new_proofs(host, named, origin)):
             await self._store.transact(lambda c: set_proofs(c, host, new))
 
     async def count_change(self, host: Host, *, removes: bool) -> None:
@@ -173,12 +184,9 @@ def _still_there(connection: Connection, host: Host) -> bool:
 
 
 def host_update(
-    host: Host, update: AddressUpdate, named: Mapping[str, object], tls: bool, author: Author, *, client_ip: str | None
+    host: Host, update: AddressUpdate, named: Mapping[str, object], tls: bool, author: Author, origin: Origin
 ) -> HostUpdate:
-    """What is written for the update; `named` is the result of `named_columns`.
-
-    `client_ip` proves that the address is the host's; None if it may be forged.
-    """
+    """What is written for the update; `named` is the result of `named_columns`."""
     values = dict(named)
     moment = queries.now()
     for family in update.families:
@@ -186,7 +194,7 @@ def host_update(
     if guess := dropped_guess(host, update):
         values[IF_INFERRED] = guess
     if host.ptr:
-        values |= reverse.proofs(host, values, client_ip)
+        values |= reverse.proofs(host, values, origin)
     own = partial(combine, update.prefix) if update.prefix and not update.ipv6 else None
     return HostUpdate(host.id, values, not host.claimed, history.updated(host, author), own)
 

@@ -241,7 +241,7 @@ class ChangeValidator:
         tls: bool,
         client_ip: str | None = None,
     ) -> None:
-        self._client_ip, self._zones = client_ip, ReverseZones(snapshot.reverse_zones)
+        self._origin = reverse.Origin(client_ip, ReverseZones(snapshot.reverse_zones), rights.may_change)
         self.snapshot, self._rights, self._policy, self._secret, self._tls = snapshot, rights, policy, secret, tls
         self._at = {fqdn: HostDiff(host, host) for fqdn, host in snapshot.hosts.items()}
         self._freed = set(snapshot.names_in_removal)
@@ -417,9 +417,7 @@ class ChangeValidator:
             return found
         for family in families:
             text = getattr(after, family)
-            proved = reverse.is_same(text, self._client_ip) or reverse.proved_by_owner(
-                self._zones, text, self._rights.may_change
-            )
+            proved = self._origin.proves(text)
             kept = host.ptr and text == getattr(host, family) == getattr(host, f"proved_{family}")
             if getattr(host, f"proved_{family}") != (new := text if proved or kept else None):
                 found[f"proved_{family}"] = new

@@ -34,6 +34,7 @@ from ddnsd.registry.errors import Code, Invalid, NoHost, NotPublished, RegistryE
 from ddnsd.registry.hosts import Edit, Edits, Hosts, NewHost, still
 from ddnsd.registry.rates import Rates
 from ddnsd.registry.records import RRsets
+from ddnsd.registry.reverse import Origin
 from ddnsd.registry.update_requests import MOST_NAMES
 from ddnsd.registry.updates import Updates, host_update
 from ddnsd.registry.validation import BLANK, Expect
@@ -75,6 +76,8 @@ class Signed:
     mac: bytes
     expires: int
     client_ip: str | None = None
+    origin: Origin = field(default_factory=Origin)
+    """What may prove addresses of the hosts."""
     written: bool = False
     """Whether this call has written what the message changes."""
 
@@ -220,6 +223,7 @@ class ZoneUpdates:
         contents = [Content(host, await self._rrsets.of(host) if host.has_rrsets else ()) for host in hosts]
         check_prerequisites(message.update, contents)
         counted = await self._check(message, plans(message.update, contents))
+        message.origin = await self._updates.origin(hosts, message.caller, message.client_ip)
         decided = await self._decide(message, hosts)
         if decided.again:
             for host, changes, record_changes in counted:
@@ -281,7 +285,7 @@ class ZoneUpdates:
                 await self._rrsets.settle(plan.host, [one for one in made if one.place in places])
             if plan.named and not changed:
                 named = named_columns(plan.host, plan.update)
-                await self._updates.note_proof(plan.host, named, message.client_ip)
+                await self._updates.note_proof(plan.host, named, message.origin)
                 await self._updates.count_unchanged(plan.host, plan.update)
 
     # ---- the transaction
@@ -487,7 +491,7 @@ def _address_updates(message: Signed, found: Iterable[HostPlan]) -> Iterable[Hos
     for plan in found:
         named = named_columns(plan.host, plan.update)
         if columns(plan.host, plan.update, named):
-            yield host_update(plan.host, plan.update, named, False, message.author, client_ip=message.client_ip)
+            yield host_update(plan.host, plan.update, named, False, message.author, message.origin)
 
 
 def _write_records(connection: Connection, message: Signed, decided: _Decided) -> None:

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, func, insert, select, update
 from support.servers.service import migrated_file
 
 from ddnsd.db import copying
 from ddnsd.db.connect import open_store
-from ddnsd.db.schema import hosts, metadata, passkeys, pending, users
+from ddnsd.db.schema import hosts, metadata, passkeys, pending, pointers, users
 from ddnsd.operations import export
 from ddnsd.operations.store_access import AdminError
 
@@ -53,6 +53,9 @@ def fill(connection: Connection) -> None:
     values = {"domain_id": 3, "owner_id": 7, "created": 0, "comment": 'é"\\\n' + "c" * 240}
     names = [{"fqdn": f"h{n}.example.org", "name": f"h{n}", "secret_hash": bytes([n % 256] * 32)} for n in range(HOSTS)]
     connection.execute(insert(hosts), [values | name for name in names])
+    reverse = {"ptr": True, "ipv4": "192.0.2.1", "proved_ipv4": "192.0.2.1"}
+    connection.execute(update(hosts).where(hosts.c.fqdn == "h1.example.org").values(reverse))
+    connection.execute(insert(pointers).values(host_id=2, address="192.0.2.1"))
 
 
 def counts(connection: Connection) -> list[int]:

@@ -4,7 +4,7 @@
 import pytest
 
 from ddnsd.db.reverse_zones import ReverseZones
-from ddnsd.registry.reverse import is_same, new_proofs, proofs, proved_by_owner
+from ddnsd.registry.reverse import Origin, is_same, new_proofs, proofs
 from ddnsd.registry.validation import BLANK
 
 HOST = BLANK._replace(ptr=True, ipv4="192.0.2.1", proved_ipv4="192.0.2.1", ipv6="2001:db8::1")
@@ -28,19 +28,20 @@ def test_the_client_has_the_address(address: str | None, client: str | None, sam
 
 
 def test_a_proof_ends_with_the_address() -> None:
-    assert proofs(HOST, {"ipv4": "192.0.2.2"}, "192.0.2.2") == {"proved_ipv4": "192.0.2.2"}
-    assert proofs(HOST, {"ipv4": "192.0.2.2"}, "198.51.100.1") == {"proved_ipv4": None}
-    assert proofs(HOST, {"ipv4": None}, "198.51.100.1") == {"proved_ipv4": None}
-    assert proofs(HOST, {"prefix": "2001:db8::/64"}, "2001:db8::1") == {}
+    assert proofs(HOST, {"ipv4": "192.0.2.2"}, Origin("192.0.2.2")) == {"proved_ipv4": "192.0.2.2"}
+    assert proofs(HOST, {"ipv4": "192.0.2.2"}, Origin("198.51.100.1")) == {"proved_ipv4": None}
+    assert proofs(HOST, {"ipv4": None}, Origin("198.51.100.1")) == {"proved_ipv4": None}
+    assert proofs(HOST, {"prefix": "2001:db8::/64"}, Origin("2001:db8::1")) == {}
 
 
 def test_an_unchanged_address_keeps_its_proof() -> None:
     values = {"ipv4": "192.0.2.1", "ipv6": "2001:db8::2"}
-    assert proofs(HOST, values, "2001:db8::2") == {"proved_ipv4": "192.0.2.1", "proved_ipv6": "2001:db8::2"}
-    assert new_proofs(HOST, {"ipv4": "192.0.2.1"}, "192.0.2.1") == {}
-    assert new_proofs(HOST, {"ipv6": "2001:db8::1"}, "2001:db8::1") == {"proved_ipv6": "2001:db8::1"}
+    assert proofs(HOST, values, Origin("2001:db8::2")) == {"proved_ipv4": "192.0.2.1", "proved_ipv6": "2001:db8::2"}
+    assert new_proofs(HOST, {"ipv4": "192.0.2.1"}, Origin("192.0.2.1")) == {}
+    assert new_proofs(HOST, {"ipv6": "2001:db8::1"}, Origin("2001:db8::1")) == {"proved_ipv6": "2001:db8::1"}
 
 
 def test_nobody_proves_an_address_without_a_zone() -> None:
-    assert not proved_by_owner(ReverseZones([]), "192.0.2.1", lambda _: True)
-    assert not proved_by_owner(ReverseZones([]), None, lambda _: True)
+    origin = Origin(None, ReverseZones([]), lambda _: True)
+    assert not origin.proves("192.0.2.1")
+    assert not origin.proves(None)

@@ -80,7 +80,7 @@ class DuckDnsView:
             return True
         update = self._parse(request)
         hosts = [await self._hosts.by_label(caller, label) for label in labels]
-        await self._requests.apply_to_all(hosts, update, tls=request.tls, author=by)
+        await self._requests.apply_to_all(caller, hosts, update, tls=request.tls, author=by)
         return True
 
     async def _set_text(self, host: Host, text: str, by: Author) -> None:

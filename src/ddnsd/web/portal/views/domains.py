@@ -9,7 +9,7 @@ from starlette.responses import Response
 from ddnsd.auth.permissions import Action, can
 from ddnsd.dns.errors import DnsError
 from ddnsd.dns.zone_members import Member
-from ddnsd.registry import ds_views
+from ddnsd.registry import ds_views, names, reverse
 from ddnsd.registry.errors import Code, Invalid, Reason
 from ddnsd.registry.host_lists import host_view
 from ddnsd.registry.inputs import GROUP_LENGTH
@@ -130,6 +130,8 @@ async def save(page: PageRequest) -> Response:
         columns = form_columns(page) | {"dns_updates": page.checked("dns_updates")}
         if page.admin:
             columns |= {name: page.checked(name) for name in SWITCHES} | {"owner": page.text("owner")}
+        if names.is_reverse(domain.name):
+            columns |= {"reverse": page.text("reverse"), "network": page.text("network") or None}
         await page.portal.domains.change(
             domain.name,
             actor=page.caller.user,
@@ -182,6 +184,8 @@ def _form(page: PageRequest, domain: Domain, errors: dict[str, str]) -> Response
         "comment": domain.comment,
         "ttl": domain.ttl,
         "owner": domain.owner,
+        "reverse": domain.reverse,
+        "network": reverse.shown_network(domain),
     } | {name: getattr(domain, name) for name in SWITCHES}
     if errors:
         checked = {name: page.checked(name) for name in ("available", "dns_updates", *SWITCHES)}
@@ -192,6 +196,7 @@ def _form(page: PageRequest, domain: Domain, errors: dict[str, str]) -> Response
         domain=domain,
         values=values,
         errors=errors,
+        is_reverse=names.is_reverse(domain.name),
         tag=domain_tag(domain),
     )
 

@@ -24,6 +24,7 @@ from bench import (  # noqa: E402
     many,
     million,
     nodes,
+    pointers,
     portal,
     rules,
     updates,
@@ -88,6 +89,8 @@ def _sections(plan: Plan) -> Iterator[Section]:
             yield updates.section(plan, database)
     if plan.has("rules"):
         yield rules.section(plan)
+    if plan.has("reverse"):
+        yield pointers.section(plan)
     if plan.has("dns-update"):
         yield dns_update.section(plan)
     if plan.has("nodes"):

@@ -3,6 +3,9 @@
 
 import itertools
 
+REVERSE_ZONE = "10.in-addr.arpa"
+"""The reverse zone of all of them."""
+
 _numbers = itertools.count(1)
 
 

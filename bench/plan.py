@@ -11,6 +11,7 @@ NAMES = (
     "changed",
     "nochg",
     "rules",
+    "reverse",
     "dns-update",
     "upstream",
     "declared",

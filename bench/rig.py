@@ -80,9 +80,9 @@ class Rig:
             host = json.loads(answer)["host"]
             self.hosts[host["fqdn"]] = host["update_secret"]
 
-    def insert(self, prefix: str, number: int, owner: str) -> None:
+    def insert(self, prefix: str, number: int, owner: str, *, ptr: bool = False) -> None:
         """Write hosts straight into the database, and wait until the service has brought them into DNS."""
-        asyncio.run(self._insert(prefix, number, owner, waiting=True))
+        asyncio.run(self._insert(prefix, number, owner, waiting=True, ptr=ptr))
         self.wait_for_dns()
 
     def load(self, prefix: str, number: int, owner: str) -> None:
@@ -97,7 +97,7 @@ class Rig:
         whole.replace(file)
         file.with_suffix(".zone.jnl").unlink(missing_ok=True)
 
-    async def _insert(self, prefix: str, number: int, owner: str, *, waiting: bool) -> None:
+    async def _insert(self, prefix: str, number: int, owner: str, *, waiting: bool, ptr: bool = False) -> None:
         domain = self.service.domain
         secret_of = {f"{prefix}{n}.{domain}": secrets.token_urlsafe(18) for n in range(number)}
         self.hosts |= secret_of
@@ -113,6 +113,7 @@ class Rig:
                 "updated_ipv4": 0,
                 "created": 0,
                 "claimed": not waiting,
+                "ptr": ptr,
             }
             values = (
                 {"fqdn": n, "name": n.split(".")[0], "secret_hash": verifier(s), "ipv4": self.current[n], **same}
@@ -124,13 +125,13 @@ class Rig:
                 await store.transact(lambda c: c.execute(text(_WAIT), {"after": before}).close())
 
     def wait_for_dns(self, seconds: float = 120) -> None:
-        """Wait until the service has brought all hosts into DNS."""
+        """Wait until the service has brought all hosts and their reverse names into DNS."""
         asyncio.run(self._wait_for_dns(seconds))
 
     async def _wait_for_dns(self, seconds: float) -> None:
         end = time.monotonic() + seconds
         async with opened(self.url) as store:
-            while await store.read(lambda c: c.scalar(text(_LEFT))):
+            while await store.read(lambda c: c.scalar(text(f"SELECT {_LEFT}"))):
                 if time.monotonic() > end:
                     raise TimeoutError("not all hosts are in DNS")
                 await asyncio.sleep(0.1)
@@ -187,4 +188,4 @@ class Rig:
 
 _WAIT = "INSERT INTO pending SELECT id, version, 0 FROM hosts WHERE id > :after ON CONFLICT DO NOTHING"
 
-_LEFT = "SELECT EXISTS (SELECT 1 FROM pending) OR EXISTS (SELECT 1 FROM resends)"
+_LEFT = " OR ".join(f"EXISTS (SELECT 1 FROM {table})" for table in ("pending", "resends", "pointer_marks"))

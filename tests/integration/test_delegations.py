@@ -321,3 +321,21 @@ def test_a_zone_of_another_name_server_below_ours(service: Service, primary: Sec
     service.cli("domain", "remove", child)
     assert service.dig(child, "DS") == []
     assert in_zone(service, parent, child, "NS") == ["ns.example.net."]
+
+
+def test_a_delegation_moves_with_its_parent(service: Service, primary: SecondBind, tmp_path: Path) -> None:
+    parent, child = "moving.example.org", "signed.moving.example.org"
+    at = ["--primary", primary.address, "--key-file", str(primary.make_zone(parent))]
+    service.cli("domain", "add", parent, "--owner", "admin", *at)
+    add_brisk(service, child)
+    wait_until(lambda: (child, "DS") in primary.records(parent), SOON, "it is delegated")
+    with second_bind(tmp_path / "next") as following:
+        at = ["--primary", following.address, "--key-file", str(following.make_zone(parent))]
+        service.cli("domain", "move", parent, *at, "--wait")
+        before, moved = primary.records(parent), following.records(parent)
+        for rtype in ("DS", "NS"):  # it was there before resolvers have asked here
+            assert moved[child, rtype] == before[child, rtype]
+        service.cli("domain", "move", parent, "--finish")
+        service.cli("domain", "remove", child)
+        assert (child, "DS") not in following.records(parent)
+        service.cli("domain", "remove", parent)

@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -23,7 +24,7 @@ from ddnsd.db.base import StoreDown, ZoneLock
 from ddnsd.db.mirrors import Place
 from ddnsd.db.rows import Mirror, Removal, Watched
 from ddnsd.db.watched import Slice
-from ddnsd.dns import errors, zone_transfer
+from ddnsd.dns import delegations, ds_records, errors, zone_transfer
 from ddnsd.dns.connection import PrimaryConnection, ask
 from ddnsd.dns.endpoint import Endpoint
 from ddnsd.dns.fence import Fence
@@ -96,11 +97,13 @@ class ZoneMirror:
         mirror: Mirror,
         *,
         refresh: Callable[[], Awaitable[None]],
+        children: Callable[[], Iterable[ZoneSender]],
         deadline: float,
         default_ttl: int,
     ) -> None:
-        """`refresh` is called after the domain has moved."""
+        """`refresh` is called after the domain has moved. `children` returns the zones that it may delegate."""
         self._store, self.sender, self.mirror, self._refresh = store, sender, mirror, refresh
+        self._children = children
         self._deadline, self._default_ttl = deadline, default_ttl
         names = ("primary", "key_name", "key_algorithm", "key_secret")
         self._domain = sender.domain._replace(**{name: getattr(mirror, name) for name in names})
@@ -135,6 +138,7 @@ class ZoneMirror:
             while True:
                 try:
                     await self._fill()
+                    await self._delegate()
                     if self.mirror.role == mirrors.NEW and not self._refused and await self._switch():
                         return
                     pause = PAUSES[0]
@@ -168,6 +172,23 @@ class ZoneMirror:
             if self._refused:
                 return
             await asyncio.sleep(AGAIN_SECONDS)
+
+    async def _delegate(self) -> None:
+        """Write the delegations of our domains below, as the primary in use has them."""
+        ask_here = ds_records.asks(self._domain, self._connection)
+        for child in self._children():
+            async with self._round():
+                found = await delegations.plan(child.domain, self._domain, child.answer, ask_here, self._is_met)
+                if found.update is not None:
+                    update = found.update
+                    await self._exchange(lambda update=update: self._fence.require(update))  # type: ignore[misc]
+
+    async def _is_met(self, prerequisites: Update) -> bool:
+        try:
+            await self._exchange(lambda: prerequisites)
+        except errors.PrerequisiteFailed:
+            return False
+        return True
 
     async def _keep_in_step(self) -> None:
         """Send changes until the next comparison of the whole zone is due."""
@@ -455,9 +476,21 @@ class Mirrors:
         return same and sender.owned and self._writer.senders.get(mirror.domain_id) is sender
 
     def _start(self, sender: ZoneSender, mirror: Mirror) -> None:
-        deadline, default_ttl, refresh = self._deadline, self._default_ttl, self._writer.refresh
-        one = ZoneMirror(self._store, sender, mirror, refresh=refresh, deadline=deadline, default_ttl=default_ttl)
+        one = ZoneMirror(
+            self._store,
+            sender,
+            mirror,
+            refresh=self._writer.refresh,
+            children=partial(self._children, sender),
+            deadline=self._deadline,
+            default_ttl=self._default_ttl,
+        )
         self._running[mirror.domain_id] = one, asyncio.create_task(one.run())
+
+    def _children(self, parent: ZoneSender) -> list[ZoneSender]:
+        """The zones whose closest zone around them is this one."""
+        senders = {sender.domain.name: sender for sender in self._writer.senders.values()}
+        return [one for name, one in senders.items() if ds_records.closest(name, senders) == parent.domain.name]
 
     async def stop(self) -> None:
         """Stop all tasks."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import AbstractSet, Any, Callable, Iterable, Iterator, Mapping, Sequence
 from urllib.parse import quote, urlencode
@@ -381,17 +382,24 @@ class RestServer:
     # ---- HTTP
 
     def _items(self, path: str, query: str) -> Iterator[dict[str, Any]]:
-        """All items of a list, read page by page."""
-        cursor = ""
-        while True:
-            parts = [query, f"limit={PAGE}", urlencode({"cursor": cursor}) if cursor else ""]
-            page = object_in(self._call("GET", path + "?" + "&".join(part for part in parts if part)))
-            if not isinstance(page.get("items"), list):
-                raise ServerError(f"{self._transport.url}{path} sent no list")
+        """All items of a list, read page by page. While a page is worked on, the next one is on its way."""
+        page = self._page(path, query, "")
+        if not page.get("next"):
             yield from page["items"]
-            cursor = page.get("next") or ""
-            if not cursor:
-                return
+            return
+        with ThreadPoolExecutor(1) as pool:
+            while cursor := page.get("next"):
+                following = pool.submit(self._page, path, query, cursor)
+                yield from page["items"]
+                page = following.result()
+        yield from page["items"]
+
+    def _page(self, path: str, query: str, cursor: str) -> Mapping[str, Any]:
+        parts = [query, f"limit={PAGE}", urlencode({"cursor": cursor}) if cursor else ""]
+        page = object_in(self._call("GET", path + "?" + "&".join(part for part in parts if part)))
+        if not isinstance(page.get("items"), list):
+            raise ServerError(f"{self._transport.url}{path} sent no list")
+        return page
 
     def _call(
         self,

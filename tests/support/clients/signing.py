@@ -2,6 +2,7 @@
 """Requests for certificates, and what openssl says about a chain."""
 
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 
 from cryptography import x509
@@ -42,3 +43,20 @@ def verified(chain: str, root: bytes, folder: Path) -> set[str]:
     first = x509.load_pem_x509_certificate(chain.encode())
     found = first.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     return set(found.get_values_for_type(x509.DNSName))
+
+
+def signed(request: str, *, since: float, until: float, key: Key | None = None, names: tuple[str, ...] = ()) -> str:
+    """A self-made certificate in PEM from and until these moments, for names and key of a request, or for others."""
+    asked = x509.load_pem_x509_csr(request.encode())
+    same = asked.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    builder = (
+        x509.CertificateBuilder()
+        .add_extension(x509.SubjectAlternativeName(map(x509.DNSName, names)) if names else same, critical=False)
+        .subject_name(x509.Name([]))
+        .issuer_name(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "authority of a test")]))
+        .public_key(key.public_key() if key else asked.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(datetime.fromtimestamp(since, UTC))
+        .not_valid_after(datetime.fromtimestamp(until, UTC))
+    )
+    return builder.sign(new_key(), hashes.SHA256()).public_bytes(Encoding.PEM).decode()

@@ -132,7 +132,7 @@ class Machine:
         """`ddns-update ARGUMENTS`, with this machine's configuration and state."""
         verb = [a for a in arguments[:1] if a in self.updater.COMMANDS]
         rest = list(arguments[len(verb) :])
-        if not verb or verb[0] in ("run", "report", "watch"):
+        if not verb or verb[0] in ("run", "certificate", "report", "watch"):
             rest = ["--config", str(self.config), "--state", str(self.folder / "state"), *rest]
         out, err = io.StringIO(), io.StringIO()
         with redirect_stdout(out), redirect_stderr(err):

@@ -86,7 +86,7 @@ def test_commands_and_their_help_with_this_version(version: str) -> None:
         command = [HERE[version], "-W", "error", "-B", *arguments]
         return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
-    for verb in ("run", "report", "watch", "enrol", "providers"):
+    for verb in ("run", "certificate", "report", "watch", "enrol", "providers"):
         assert run(str(PROGRAM), verb, "--help").returncode == 0
     assert run(str(PROGRAM), "enrol").returncode == 2
     assert run(str(RUNNER)).returncode == 2

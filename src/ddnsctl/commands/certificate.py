@@ -3,16 +3,11 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from pathlib import Path
 
 import click
 
 from ddnsctl import options
-
-OPENSSL_SECONDS = 60.0
-NEW_KEY = ("genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048")
 
 
 @click.command("certificate")
@@ -39,7 +34,7 @@ def command(host: str, key_file: str, chain_file: str | None, wildcard: bool, co
     here. The service's operator chooses the authority; this takes up to a minute.
     """
     from ddnsctl import output, session
-    from ddnsctl.sync import secret_files
+    from ddnsctl.sync import certificates, secret_files
     from ddnsctl.sync.errors import SyncError
     from ddnsctl.sync.rest import RestServer
 
@@ -51,8 +46,8 @@ def command(host: str, key_file: str, chain_file: str | None, wildcard: bool, co
     key_pem = secret_files.read(key)
     is_new = key_pem is None
     if key_pem is None:
-        key_pem = _openssl(*NEW_KEY)
-    csr = _request(name, key_pem, wildcard)
+        key_pem = certificates.new_key()
+    csr = certificates.request(certificates.names_of(name, wildcard=wildcard), key_pem)
     if is_new:  # before the order: a certificate without its key is worth nothing
         secret_files.write(key, key_pem.encode())
     chain = opened.server.certificate(name, csr)
@@ -62,25 +57,3 @@ def command(host: str, key_file: str, chain_file: str | None, wildcard: bool, co
         secret_files.write(Path(chain_file), chain.encode(), private=False)
     output.remark(f"{name}: certificate issued" + (f", key created in {key}" if is_new else ""))
     return 0
-
-
-def _request(name: str, key: str, wildcard: bool) -> str:
-    """A request in PEM. The key goes to openssl by a pipe. Raises SyncError."""
-    names = f"DNS:{name}" + (f",DNS:*.{name}" if wildcard else "")
-    subject = ("-subj", "/", "-addext", f"subjectAltName={names}")
-    return _openssl("req", "-new", "-key", "/dev/stdin", *subject, given=key)
-
-
-def _openssl(*arguments: str, given: str = "") -> str:
-    from ddnsctl.sync.errors import SyncError
-
-    program = shutil.which("openssl")
-    if program is None:
-        raise SyncError("openssl is not installed; it makes the key and the request")
-    done = subprocess.run(  # noqa: S603
-        [program, *arguments], input=given, capture_output=True, text=True, timeout=OPENSSL_SECONDS, check=False
-    )
-    if done.returncode:
-        reason = next(iter(done.stderr.strip().splitlines()), "it failed")
-        raise SyncError(f"openssl {arguments[0]}: {reason}")
-    return done.stdout

@@ -201,3 +201,4 @@ def test_housekeeping_keeps_the_newest_certificate(tmp_path: Path) -> None:
             lambda: "ddnsd_host_certificates 1.0" in service.get("/metrics").text, 90, "the number of certificates"
         )
         assert "ddnsd_host_certificates_first_end_timestamp_seconds" in service.get("/metrics").text
+        assert 'ddnsd_host_certificates_ending{days="7"} 0.0' in service.get("/metrics").text

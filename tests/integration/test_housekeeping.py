@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Engine, event, insert, select
+from sqlalchemy import Connection, Engine, event, insert, select, update
 from support.servers.service import Service, dev
 
-from ddnsd.db import history, migrate, queries, schema
+from ddnsd.db import certificates, history, migrate, queries, schema
 from ddnsd.operations import retention, store_access
 from ddnsd.settings import Settings
 
@@ -146,6 +146,58 @@ async def test_what_is_too_old_leaves(service: Service) -> None:
     assert await store_access.with_store(url(service), left) == remaining
     deleted = select(schema.events.c.detail).where(schema.events.c.action == "token.delete")
     assert await store_access.with_store(url(service), lambda c: sorted(c.scalars(deleted))) == ["t2", "t3", "t4"]
+
+
+def certified(connection: Connection, number: int, left: float, life: float, ordered: float) -> None:
+    """A certificate of a host: when it ends, how long it lasts and when it was ordered, in days."""
+    moment = queries.now()
+    end = moment + int(left * DAY)
+    times = {"not_before": end - int(life * DAY), "not_after": end, "started": moment - int(ordered * DAY)}
+    name = f"h{number}.example.org"
+    row = {"host_id": number, "domain_id": 1, "fqdn": name, "names": name, "csr_hash": b"x" * 32, "deadline": 0}
+    values = row | {"requested_by": "alice", "chain": "PEM", "ended": times["started"]} | times
+    connection.execute(insert(schema.certificates).values(**values))
+
+
+async def test_certificates_that_end_are_told_once(service: Service) -> None:
+    def fill(connection: Connection) -> None:
+        prepare(connection)
+        connection.execute(update(schema.hosts).values(created=0))
+        certified(connection, 0, 6, 90, 84)
+        certified(connection, 1, 20, 90, 70)  # not yet
+        certified(connection, 2, 6, 90, 84)
+        certified(connection, 2, 89, 90, 1)  # renewed
+        certified(connection, 3, 4, 6, 2)  # lasts only some days
+        certified(connection, 4, -1, 90, 91)  # has ended
+        certified(connection, 77, 6, 90, 84)  # of a host that is gone
+
+    await store_access.with_store(url(service), fill)
+    line = "h0.example.org: its certificate ends soon and has not been renewed\n"
+    assert line in service.cli("housekeeping").stdout
+    assert service.cli("housekeeping").stdout == ""
+
+    def told(connection: Connection) -> tuple[list[Any], list[Any]]:
+        events = select(schema.events.c.object, schema.events.c.owner_id)
+        entries = select(schema.history.c.host_id, schema.history.c.note)
+        return (
+            [tuple(row) for row in connection.execute(events.where(schema.events.c.action == "certificate.expiring"))],
+            [tuple(row) for row in connection.execute(entries.where(schema.history.c.kind == "expiring"))],
+        )
+
+    events, entries = await store_access.with_store(url(service), told)
+    assert events == [("h0.example.org", 1)]
+    ((host_id, note),) = entries
+    assert (host_id, note.startswith("h0.example.org: ends on ")) == (0, True)
+    totals = await store_access.with_store(url(service), lambda c: certificates.totals(c, queries.now()))
+    assert (totals.number, totals.ending) == (4, {30: 2, 7: 1})
+
+    def renew_and_wait(connection: Connection) -> None:
+        """A renewal and most of its time, after which it is late as well."""
+        connection.execute(update(schema.history).values(at=schema.history.c.at - 10 * DAY))
+        certified(connection, 0, 5, 20, 9)
+
+    await store_access.with_store(url(service), renew_and_wait)
+    assert line in service.cli("housekeeping").stdout
 
 
 async def test_how_long_events_stay_is_a_setting(service: Service) -> None:

@@ -10,7 +10,7 @@ import click
 
 from ddnsd import settings, systemd
 from ddnsd.dns.reconcile import Difference
-from ddnsd.operations import doctor, repair, retention
+from ddnsd.operations import certificate_notices, doctor, repair, retention
 from ddnsd.settings import Settings
 
 
@@ -93,9 +93,12 @@ def doctor_command() -> None:
 
 @click.command(name="housekeeping")
 def housekeeping_command() -> None:
-    """Remove old rows from the database. A timer runs this daily."""
-    for kind, count in asyncio.run(retention.run(settings.load())).items():
+    """Remove old rows from the database, and note certificates that end soon. A timer runs this daily."""
+    loaded = settings.load()
+    for kind, count in asyncio.run(retention.run(loaded)).items():
         click.echo(f"{kind}: {count} removed")
+    for ending in asyncio.run(certificate_notices.run(loaded)):
+        click.echo(f"{ending.fqdn}: its certificate ends soon and has not been renewed")
 
 
 @click.command()

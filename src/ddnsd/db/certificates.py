@@ -1,14 +1,22 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Orders of certificates for hosts. Each order is a row; the host is locked before a new one is added."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, case, delete, func, insert, or_, select, update
 
 from ddnsd.db.clock import time_of
 from ddnsd.db.rows import Host
-from ddnsd.db.schema import certificates, hosts
+from ddnsd.db.schema import certificates, history, hosts
+
+DAY = 86_400 * 1_000_000
+
+ENDING_DAYS = (30, 7)
+"""Within how many days certificates end that `Totals` counts."""
+
+EXPIRING = "expiring"
+"""The kind of an entry in a history: the certificate ends soon, and has not been renewed."""
 
 
 class Order(NamedTuple):
@@ -43,10 +51,25 @@ class Issued(NamedTuple):
 
 
 class Totals(NamedTuple):
-    """Hosts with a certificate that is valid now, and the first time at which one of these ends, or None."""
+    """Hosts with a certificate that is valid now, and the first time at which one of these ends, or None.
+
+    `ending` has, for each of ENDING_DAYS, the number of those that end so soon and should have been renewed already.
+    """
 
     number: int
     first_end: int | None
+    ending: Mapping[int, int]
+
+
+class Ending(NamedTuple):
+    """A certificate that ends soon, and its host."""
+
+    id: int
+    host_id: int
+    owner_id: int
+    fqdn: str
+    names: str
+    not_after: int
 
 
 _ORDER: Select[tuple[int]] = select(*(certificates.c[name] for name in Order._fields))
@@ -131,10 +154,39 @@ def finish(connection: Connection, order_id: int, moment: int, issued: Issued | 
 
 def totals(connection: Connection, moment: int) -> Totals:
     """Certificates of existing hosts, without those that newer ones replaced. It reads the whole table."""
-    query = select(func.count(), func.min(certificates.c.not_after)).join_from(
+    ending = (func.coalesce(func.sum(case((_is_late(moment, days), 1), else_=0)), 0) for days in ENDING_DAYS)
+    query = select(func.count(), func.min(certificates.c.not_after), *ending).join_from(
         certificates, hosts, _of_host(connection)
     )
-    return Totals._make(connection.execute(query.where(_NEWEST, certificates.c.not_after > moment)).one())
+    row = connection.execute(query.where(_NEWEST, certificates.c.not_after > moment)).one()
+    return Totals(row[0], row[1], dict(zip(ENDING_DAYS, row[2:], strict=True)))
+
+
+def unnoticed(connection: Connection, moment: int, days: int, after: int, limit: int) -> list[Ending]:
+    """At most `limit` certificates with ids above `after`, sorted, that end within `days` and should have been renewed.
+
+    Without those whose host has an entry EXPIRING since the order. It reads the whole table: use it outside of writes.
+    """
+    told = select(history.c.id).where(
+        history.c.host_id == hosts.c.id, history.c.kind == EXPIRING, history.c.at > certificates.c.started
+    )
+    columns = (certificates.c.id, hosts.c.id, hosts.c.owner_id, hosts.c.fqdn)
+    query = select(*columns, certificates.c.names, certificates.c.not_after).join_from(
+        certificates, hosts, _of_host(connection)
+    )
+    wanted = _NEWEST, certificates.c.id > after, _is_late(moment, days), ~told.exists()
+    return [
+        Ending._make(row) for row in connection.execute(query.where(*wanted).order_by(certificates.c.id).limit(limit))
+    ]
+
+
+def _is_late(moment: int, days: int) -> ColumnElement[bool]:
+    """Whether a valid certificate ends within `days` and has less than a third of its time left.
+
+    By the second condition, certificates that last only a few days are not always late.
+    """
+    left, whole = certificates.c.not_after - moment, certificates.c.not_after - certificates.c.not_before
+    return and_(left > 0, left <= days * DAY, left * 3 <= whole)
 
 
 def outdated(connection: Connection, after: int, before: int, limit: int) -> list[int]:

@@ -48,7 +48,7 @@ from ddnsd.registry.validation import Expect
 if TYPE_CHECKING:
     from ddnsd.acme.client import AcmeClient
 
-SECONDS = 60.0
+SECONDS = 30.0
 """How often the certificates are counted."""
 
 SECOND = 1_000_000

@@ -46,6 +46,14 @@ class ServiceSeries(Collector):
                     "When the first of these certificates ends",
                     totals.first_end / 1e6,
                 )
+            ending = GaugeMetricFamily(
+                "ddnsd_host_certificates_ending",
+                "Hosts whose certificate ends within so many days and should have been renewed",
+                labels=["days"],
+            )
+            for days, number in totals.ending.items():
+                ending.add_metric([str(days)], number)
+            yield ending
         yield from self._queue()
         yield from self._secondaries()
         yield from self._surroundings()

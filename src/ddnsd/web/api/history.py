@@ -37,6 +37,7 @@ class EntryOut(Shown):
         "flapping",
         "repaired",
         "issued",
+        "expiring",
     ]
     before: Fields
     after: Fields

@@ -21,6 +21,7 @@ KINDS = {
     "flapping": N_("flapping"),
     "repaired": N_("repaired in DNS"),
     "issued": N_("certificate"),
+    "expiring": N_("certificate ends soon"),
 }
 
 FIELDS = {

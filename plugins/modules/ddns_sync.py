@@ -39,14 +39,15 @@ options:
       - "The declaration: a mapping with C(stack), C(defaults), C(domains) and C(hosts). The default of C(version) is
         1. C(include), C(vars), C(environments) and ranges work as in a file; included files are relative to the
         playbook's folder."
-      - Paths of secrets are relative to the playbook's folder. They must be absolute if the module runs on another
-        host. C(vault) files are encrypted with the first vault password of the play, on the controller only.
+      - Paths of secrets and certificates are relative to the playbook's folder. They must be absolute if the module
+        runs on another host. C(vault) files are encrypted with the first vault password of the play, on the controller
+        only.
     type: dict
   src:
     description:
       - A file with the declaration, on the controller. It is searched for in the same folders as with
-        M(ansible.builtin.copy), and may be encrypted with C(ansible-vault). Paths of secrets are relative to its
-        folder.
+        M(ansible.builtin.copy), and may be encrypted with C(ansible-vault). Paths of secrets and certificates
+        are relative to its folder.
       - Or a folder. All its C(*.yml) and C(*.yaml) files are one declaration, also those in subfolders, but no hidden
         ones. A file that another one includes is not read on its own.
     type: path
@@ -237,7 +238,7 @@ changes:
       returned: always
       sample: update
     kind:
-      description: V(host) or V(domain).
+      description: V(host), V(domain), V(key), V(stack) or V(certificate).
       type: str
       returned: always
       sample: host

@@ -13,6 +13,7 @@ import click
 
 from ddnsctl import journals, output, progress, secrets
 from ddnsctl.sync import apply as engine
+from ddnsctl.sync import plan_table
 from ddnsctl.sync.api import Server
 from ddnsctl.sync.errors import PartlyApplied, Problem, SyncError
 from ddnsctl.sync.model import HostSpec
@@ -213,7 +214,7 @@ def _report_failures(outcome: engine.Outcome, recorder: Recorder) -> None:
     failed = outcome.failed
     if not failed:
         return
-    problems = [Problem(f"{r.change.action.value} {r.change.name}: {r.error}") for r in failed[:SHOWN]]
+    problems = [Problem(f"{plan_table.title(r.change)}: {r.error}") for r in failed[:SHOWN]]
     output.error(_headline(outcome), problems)
     if len(failed) > SHOWN:
         output.remark(f"  … and {len(failed) - SHOWN} more, in {recorder.path}")

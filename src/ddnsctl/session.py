@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from ddnsctl import output
 from ddnsctl.options import Connection
 from ddnsctl.secrets import SecretWriter
-from ddnsctl.sync import scope, selection, tsig_files
+from ddnsctl.sync import certificates, scope, selection, tsig_files
 from ddnsctl.sync.api import Server
 from ddnsctl.sync.connect import VARIABLE, Named, open_server
 from ddnsctl.sync.dry_run import asked, require
@@ -74,7 +74,11 @@ class Session:
             if isinstance(error, Unsafe):
                 raise
             raise Conflicts(error.plan.refusals, error.plan) from None
-        return checked(plan, self.server, declaration.hosts, vault)
+        plan = checked(plan, self.server, declaration.hosts, vault)
+        if options.destroy:
+            return plan
+        chosen = selection.declared(declaration, options.only)
+        return certificates.planned(plan, chosen.hosts, self.server.capabilities)
 
 
 def checked(plan: Plan, server: Server, declared: Mapping[str, HostSpec], vault: Sequence[str] = ()) -> Plan:

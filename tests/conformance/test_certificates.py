@@ -192,6 +192,10 @@ def test_metrics(service: Service, host: Ordering) -> None:
     assert "ddnsd_host_certificate_order_duration_seconds_count" in text
 
 
+def test_the_service_says_that_it_issues_certificates(service: Service) -> None:
+    assert "certificates" in service.get("/api").json()["features"]
+
+
 # ---- refused requests
 
 

@@ -18,6 +18,7 @@ from support.clients.rest_api import Api
 from support.clients.signing import Key, csr, signed, verified
 from support.clients.updater import PROGRAM
 from support.ports import free_port
+from support.servers.egi import egi
 from support.servers.pebble import Pebble, pebble
 from support.servers.service import Service, dev
 
@@ -124,6 +125,68 @@ def test_the_updater_gets_a_certificate_and_renews_it(service: Service, authorit
     assert actors == [name, name]
 
 
+def declare(tool: Tool, **host: object) -> None:
+    """Declare one host with a certificate."""
+    files = {"key": "tls/{name}.key", "file": "tls/{name}.pem"}
+    tool.declare(a={"ipv4": "192.0.2.1", "certificate": files, **host})
+
+
+def test_a_declared_certificate(tool: Tool, authority: Pebble) -> None:
+    label, name = tool.name("a").partition(".")[0], tool.name("a")
+    key, chain = tool.folder / "tls" / f"{label}.key", tool.folder / "tls" / f"{label}.pem"
+    declare(tool)
+    text = " ".join(tool.run("plan", "web.yml", code=2).split())
+    assert f"+ certificate {name} no certificate names [{name}] file tls/{label}.pem key tls/{label}.key" in text
+    assert not chain.exists()
+    tool.run("apply", "--yes", "web.yml")
+    assert verified(chain.read_text(), authority.root(), tool.folder) == {name}
+    assert key.stat().st_mode & 0o777 == 0o600
+    assert "No changes" in tool.run("plan", "web.yml")
+
+    made = key.read_bytes()
+    end_soon(chain, key, name)
+    assert f"~ certificate {name} it ends on " in " ".join(tool.run("plan", "web.yml", "-o", "saved", code=2).split())
+    tool.run("apply", "--yes", "saved")
+    assert verified(chain.read_text(), authority.root(), tool.folder) == {name}
+    assert key.read_bytes() == made
+    before = chain.read_text()
+    tool.run("apply", "--yes", "saved")
+    assert chain.read_text() == before, "the saved plan orders nothing if the files are as planned"
+
+    declare(tool, wildcard=True)
+    assert f"its names are others names [{name}] → " in " ".join(tool.run("plan", "web.yml", code=2).split())
+    tool.run("apply", "--yes", "web.yml")
+    assert verified(chain.read_text(), authority.root(), tool.folder) == {name, f"*.{name}"}
+    assert "No changes" in tool.run("plan", "--only", name, "web.yml")
+    tool.run("destroy", "--yes", "web.yml")
+    assert chain.exists()
+
+
+def test_a_declared_certificate_that_fails(tool: Tool, authority: Pebble) -> None:
+    name = tool.name("a")
+    records = {"CAA": ['0 issue ";"']}
+    declare(tool, records=records)
+    said = tool.run("apply", "--yes", "web.yml", code=4)
+    assert "CAA records" in said
+    assert "1 of 2 changes failed" in said
+    assert f"create certificate {name}: " in said
+    Api(tool.service, tool.service.admin_token).call("DELETE", f"/hosts/{name}/records/@/CAA")
+    tool.run("apply", "--resume", "--yes")
+    assert verified((tool.folder / "tls" / f"{name.partition('.')[0]}.pem").read_text(), authority.root(), tool.folder)
+    (tool.folder / "tls" / f"{name.partition('.')[0]}.key").write_text("no key\n")
+    assert "openssl pkey: " in tool.run("plan", "web.yml", code=1)
+    tool.run("destroy", "--yes", "web.yml")
+
+
+def test_a_service_without_certificates(tool: Tool, ddnsd: Service) -> None:
+    declare(tool)
+    off = {"DDNS_SERVER": ddnsd.url, "DDNS_TOKEN": ddnsd.admin_token}
+    assert "issues no certificates" in tool.run("plan", "web.yml", code=1, **off)
+    with egi() as running:
+        of_egi = {"DDNS_SERVER": running.url, "DDNS_TOKEN": "token-of-alice"}
+        assert "EGI Dynamic DNS issues no certificates" in tool.run("plan", "web.yml", code=1, **of_egi)
+
+
 @pytest.fixture
 def ansible(service: Service, tmp_path: Path) -> Ansible:
     return Ansible(tmp_path / "ansible", service.url, service.admin_token)
@@ -166,6 +229,26 @@ def test_the_module_renews_with_the_same_key(ansible: Ansible, authority: Pebble
     other_key = ansible.task("ddns_certificate", **given, wildcard=True)
     assert (other_key["reason"], "key: (new" in other_key["diff"]["after"]) == ("its key is another one", True)
     assert not ansible.task("ddns_certificate", **given, wildcard=True, renew_days=36_500)["changed"]
+
+
+def test_sync_keeps_declared_certificates(ansible: Ansible, authority: Pebble, tmp_path: Path) -> None:
+    files = {"key": str(tmp_path / "s.key"), "file": str(tmp_path / "s.pem")}
+    hosts = {"sync.dyn.example.org": {"ipv4": "192.0.2.1", "certificate": files}}
+    given: dict[str, Any] = {"declaration": {"stack": "sync", "hosts": hosts}}
+    relative = {"sync.dyn.example.org": {"ipv4": "192.0.2.1", "certificate": {"key": "s.key", "file": "s.pem"}}}
+    elsewhere = {"declaration": {"stack": "sync", "hosts": relative}}
+    refused = ansible.task("ddns_sync", {"ddns_in_process": False}, fails=True, **elsewhere)
+    assert "the files of its certificate are relative, and the task runs on another host" in refused["msg"]
+    (checked,) = ansible.play([{"name": "check", "fedcloud.ddns.ddns_sync": given, "check_mode": True, "diff": True}])
+    assert not (tmp_path / "s.pem").exists()
+    done, again = ansible.tasks("ddns_sync", given, given)
+    assert (checked["changed"], done["changed"], again["changed"]) == (True, True, False)
+    assert checked["diff"] == done["diff"]
+    assert verified((tmp_path / "s.pem").read_text(), authority.root(), tmp_path) == {"sync.dyn.example.org"}
+    end_soon(tmp_path / "s.pem", tmp_path / "s.key", "sync.dyn.example.org")
+    renewed = ansible.task("ddns_sync", **given)
+    assert "certificate: (it ends on " in renewed["diff"]["before"]
+    assert "certificate: (new)" in renewed["diff"]["after"]
 
 
 def test_the_module_changes_nothing_if_it_fails(ansible: Ansible, tmp_path: Path) -> None:

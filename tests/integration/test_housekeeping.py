@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, event, insert, select, update
 from support.servers.service import Service, dev
 
 from ddnsd.db import certificates, history, migrate, queries, schema
-from ddnsd.operations import retention, store_access
+from ddnsd.operations import certificate_notices, retention, store_access
 from ddnsd.settings import Settings
 
 DAY = 86_400 * 1_000_000
@@ -197,7 +197,8 @@ async def test_certificates_that_end_are_told_once(service: Service) -> None:
         certified(connection, 0, 5, 20, 9)
 
     await store_access.with_store(url(service), renew_and_wait)
-    assert line in service.cli("housekeeping").stdout
+    (again,) = await certificate_notices.run(Settings(database_url=url(service)))
+    assert again.fqdn == "h0.example.org"
 
 
 async def test_how_long_events_stay_is_a_setting(service: Service) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Mapping, NamedTuple, Sequence
 
 from .._sync import (
+    certificates,
     declare,
     lease,
     lost_secrets,
@@ -247,6 +248,9 @@ def _checked(task: Task, declaration: Declaration, server: Server, folder: str |
         options, notes = secret_checks.repairing(options, stored, registered.hosts, server, _reader(task, folder))
     plan = make(declaration, registered, server.capabilities, options)
     plan = secret_checks.noted(asked(plan, server, declaration.hosts), notes)
+    if not options.destroy:
+        hosts = selection.declared(declaration, options.only).hosts
+        plan = certificates.planned(plan, hosts, server.capabilities, folder)
     secret_writer = _writer(task, plan.changes, folder)
     require(plan, secret_writer.problems())
     return plan, secret_writer

@@ -221,7 +221,7 @@ class _Group(NamedTuple):
     @property
     def independent(self) -> bool:
         """Whether the order does not matter. It does for moves: one may need the name that another frees."""
-        return self.kind == "host" and self.phase != Action.MOVE.value
+        return self.kind in ("host", "certificate") and self.phase != Action.MOVE.value
 
 
 def _groups(work: Sequence[Item]) -> Iterator[_Group]:

@@ -11,12 +11,16 @@ import shutil
 import ssl
 import subprocess
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Callable
+from typing import Callable, Mapping
 
 from . import secret_files
-from .errors import SyncError
+from .api import Done
+from .changes import Action, Change
+from .errors import NotSupported, Problem, SyncError
+from .model import Capabilities, HostSpec
+from .plan import Plan
 
 SECONDS = 60.0
 """How long openssl may run."""
@@ -101,6 +105,53 @@ def get(files: Files, order: Order) -> Certificate:
     except OSError as error:
         raise SyncError(f"{error.filename}: {error.strerror or error}") from error
     return found
+
+
+def planned(plan: Plan, declared: Mapping[str, HostSpec], capabilities: Capabilities, folder: str | None = "") -> Plan:
+    """The plan with the certificates that have to be ordered, after all other changes.
+
+    `declared` are the hosts of the plan. Relative files are relative to `folder`; None: they are refused. Raises
+    NotSupported, and SyncError as `look` does.
+    """
+    orders = []
+    problems = []
+    for name, spec in sorted(declared.items()):
+        if spec.certificate is None:
+            continue
+        if not capabilities.certificates:
+            hint = "remove `certificate`, or ask the operator to enable certificates"
+            problems.append(Problem(f"{name}: {capabilities.server} issues no certificates", spec.where, hint))
+            continue
+        base = Path(folder or "")
+        key, chain = (base / Path(file).expanduser() for file in (spec.certificate.key, spec.certificate.file))
+        if folder is None and not (key.is_absolute() and chain.is_absolute()):
+            text = f"{name}: the files of its certificate are relative, and the task runs on another host"
+            problems.append(Problem(text, spec.where, "name absolute paths"))
+            continue
+        files = look(name, key, chain, names_of(name, wildcard=spec.wildcard is True))
+        if files.reason:
+            orders.append(_change(files))
+    if problems:
+        raise NotSupported(problems)
+    return replace(plan, changes=(*plan.changes, *orders)) if orders else plan
+
+
+def _change(files: Files) -> Change:
+    after = {"names": list(files.names), "file": str(files.chain), "key": str(files.key)}
+    if files.present is None:
+        return Change(Action.CREATE, "certificate", files.fqdn, after=after, reason=files.reason)
+    before = {**after, "names": list(files.present.names)}
+    return Change(Action.UPDATE, "certificate", files.fqdn, before, after, reason=files.reason)
+
+
+def execute(change: Change, order: Order) -> Done:
+    """Order the certificate of a planned change, unless the files have one now. Raises SyncError."""
+    after = change.after
+    files = look(change.name, Path(after["key"]), Path(after["file"]), tuple(after["names"]))
+    if not files.reason:
+        return Done("unchanged")
+    get(files, order)
+    return Done("applied")
 
 
 def new_key() -> str:

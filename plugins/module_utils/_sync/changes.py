@@ -24,7 +24,7 @@ class Action(str, enum.Enum):
 
 @dataclass(frozen=True)
 class Change:
-    """One change of one host, domain or key.
+    """One change of one host, domain or key, or the order of a certificate.
 
     `before` has the registered values of the fields that the change depends on, `after` the new values of the fields
     that it changes. Both are JSON values. `before` is also the precondition. A create has an empty `before`, a delete
@@ -33,7 +33,7 @@ class Change:
 
     action: Action
     kind: str
-    """`host`, `domain`, `key` or `stack`"""
+    """`host`, `domain`, `key`, `stack` or `certificate`"""
     name: str
     before: Mapping[str, Any] = field(default_factory=dict)
     after: Mapping[str, Any] = field(default_factory=dict)

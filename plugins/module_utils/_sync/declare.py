@@ -9,7 +9,7 @@
                      dnssec_policy, gss_realm, gss_hosts, network, reverse, adopt, adopt_from}}
     keys: {NAME: {hosts, secret}}
     hosts: {NAME: {ipv4, ipv6, alias, wildcard, comment, ttl, labels, protect, ptr, records, related, secret,
-            moved_from, adopt, adopt_from, fqdn}}
+            certificate, moved_from, adopt, adopt_from, fqdn}}
 
 A host is declared in full: a field that is not named has the default, or no value (wildcard: false). Null is no value,
 also if there is a default. Default labels are merged with a host's labels. If an address is named neither in the host
@@ -23,8 +23,8 @@ nor in `defaults`, it depends on the other one:
 
 The same is true with the families exchanged. A literal is an address, or a list of several.
 
-With `alias`, a host has no addresses, no wildcard, no RRsets and no related names; their defaults do not matter. A host
-with an address or `dynamic` has no alias. If neither is named, an alias is kept.
+With `alias`, a host has no addresses, no wildcard, no RRsets, no related names and no certificate; their defaults do
+not matter. A host with an address or `dynamic` has no alias. If neither is named, an alias is kept.
 
 RRsets are kept if a host does not name `records`. If it does, they are all of the host's RRsets, together with default
 ones; `{}` is none. Null removes a default RRset, `dynamic` leaves an RRset to others. If only defaults name RRsets, a
@@ -56,6 +56,7 @@ from .model import (
     NONE,
     STACK_FIELDS,
     VAULT,
+    CertificateSpec,
     Declaration,
     DomainSpec,
     HostSpec,
@@ -77,7 +78,7 @@ _TOP = ("version", "server", "stack", "defaults", "domains", "hosts", "keys")
 _KEY_OPTIONS = ("hosts", "secret")
 _STACK = ("name", "moved_from", "protect", "max_changes", "gives")
 _ADDRESSES: dict[str, Callable[[Any], str | list[str]]] = {"ipv4": names.ipv4s, "ipv6": names.ipv6s}
-_BESIDE_ALIAS = (*_ADDRESSES, "wildcard", "records", "related")
+_BESIDE_ALIAS = (*_ADDRESSES, "wildcard", "records", "related", "certificate")
 """What an alias does not have."""
 _PLAIN: dict[str, Callable[[Any], Any]] = {
     "wildcard": names.flag,
@@ -87,7 +88,20 @@ _PLAIN: dict[str, Callable[[Any], Any]] = {
     "protect": names.flag,
     "ptr": names.flag,
 }
-_HOST = (*_ADDRESSES, "alias", *_PLAIN, "records", "related", "secret", "moved_from", "adopt", "adopt_from", "fqdn")
+_CERTIFICATE = ("key", FILE)
+_HOST = (
+    *_ADDRESSES,
+    "alias",
+    *_PLAIN,
+    "records",
+    "related",
+    "secret",
+    "certificate",
+    "moved_from",
+    "adopt",
+    "adopt_from",
+    "fqdn",
+)
 _DEFAULTS = ("domain", *_HOST)
 _DOMAIN: dict[str, Callable[[Any], Any]] = {
     "public": names.flag,
@@ -193,6 +207,8 @@ def _options(spec: HostSpec | DomainSpec | KeySpec) -> dict[str, Any]:
             value = NONE
         if isinstance(value, SecretSpec):
             value = value.kind if value.kind == NONE else value.as_data()
+        if isinstance(value, CertificateSpec):
+            value = {"key": value.key, FILE: value.file}
         silent = value is KEEP or (field.name not in (*_TOLD, *_KEPT) and value in (None, False, {}, ()))
         hidden = ("fqdn", "name", "where", "keeps_records", "keeps_related", "key", "key_file")
         if field.name not in hidden and not silent:
@@ -216,7 +232,7 @@ def _rrset(content: Any) -> Any:
 
 def rebased(declared: Declaration, base: str) -> Declaration:
     """The declaration with relative paths of secrets and keys below the folder `base`."""
-    hosts = {name: _rebased(spec, base) for name, spec in declared.hosts.items()}
+    hosts = {name: _with_certificate(_rebased(spec, base), base) for name, spec in declared.hosts.items()}
     domains = {
         name: replace(spec, key_file=_below(base, spec.key_file)) if spec.key_file else spec
         for name, spec in declared.domains.items()
@@ -227,6 +243,14 @@ def rebased(declared: Declaration, base: str) -> Declaration:
 
 def _below(base: str, path: str) -> str:
     return os.path.normpath(PurePath(base) / path)
+
+
+def _with_certificate(spec: HostSpec, base: str) -> HostSpec:
+    if spec.certificate is None:
+        return spec
+    return replace(
+        spec, certificate=CertificateSpec(_below(base, spec.certificate.key), _below(base, spec.certificate.file))
+    )
 
 
 def _rebased(spec: Keeper, base: str) -> Keeper:
@@ -278,7 +302,7 @@ def _clashes(hosts: Iterable[HostSpec], keys: Iterable[KeySpec]) -> list[Problem
 
 
 def _shared_files(hosts: Iterable[HostSpec], keys: Iterable[KeySpec]) -> list[Problem]:
-    """A problem for each secret that would go to the file of another one."""
+    """A problem for each secret, certificate or key that would go to the file of another one."""
     problems: list[Problem] = []
     files: dict[str, str] = {}
     named = [(spec.fqdn, spec) for spec in hosts] + [(f"the key {spec.name}", spec) for spec in keys]
@@ -288,6 +312,13 @@ def _shared_files(hosts: Iterable[HostSpec], keys: Iterable[KeySpec]) -> list[Pr
             if other != name:
                 text = f"the secrets of {other} and {name} would go to the same file {spec.secret.path}"
                 problems.append(Problem(text, spec.where, "name one file for each"))
+    for host in hosts:
+        for path in (host.certificate.key, host.certificate.file) if host.certificate is not None else ():
+            plain = os.path.normpath(path)
+            if plain in files:
+                text = f"the certificate of {host.fqdn} cannot have the file {path}, because {files[plain]} has it"
+                problems.append(Problem(text, host.where, "name one file for each"))
+            files[plain] = host.fqdn
     return problems
 
 
@@ -426,6 +457,13 @@ class _Reader:
                 hint = "add {name} or {fqdn} to it"
                 self.report(("defaults", "secret", template.kind), f"is the same {what} for all hosts", hint)
             found["secret"] = template
+        if given.get("certificate") is not None:
+            files = self.certificate(("defaults", "certificate"), given["certificate"])
+            for kind in _CERTIFICATE if files is not None else ():
+                if not _PLACEHOLDER.search(getattr(files, kind)):
+                    text = "is the same file for all hosts"
+                    self.report(("defaults", "certificate", kind), text, "add {name} or {fqdn} to it")
+            found["certificate"] = files
         found = {key: value for key, value in found.items() if value is not None}
         for family, parse in _ADDRESSES.items():
             if family in given:  # null is a value: no record
@@ -452,6 +490,21 @@ class _Reader:
         where = self.value((*path, kind), names.text, given[kind], "")
         self.placeholders((*path, kind), [where])
         return SecretSpec(kind, where)
+
+    def certificate(self, path: Path, value: Any) -> CertificateSpec | None:
+        """The files of a certificate and its key, with placeholders; None if it is null or invalid."""
+        given = self.mapping(path, value)
+        self.known_keys(path, given, _CERTIFICATE)
+        if given is not value:
+            return None
+        files = {}
+        for kind in _CERTIFICATE:
+            if given.get(kind) is None:
+                self.report(path, f"needs `{kind}`", "name the files of the key and of the certificate")
+            else:
+                files[kind] = self.value((*path, kind), names.text, given[kind], "")
+                self.placeholders((*path, kind), [files[kind]])
+        return CertificateSpec(**files) if len(files) == len(_CERTIFICATE) else None
 
     def placeholders(self, path: Path, texts: Iterable[str]) -> None:
         """Report each unknown placeholder."""
@@ -550,6 +603,11 @@ class _Reader:
             named = self.related((*path, "related"), options["related"] or {})
             defaults = otherwise.get("related", {}) if named else {}
             fields.update(related={**defaults, **named}, keeps_related=False)
+        if "certificate" in options:
+            fields["certificate"] = self.certificate((*path, "certificate"), options["certificate"])
+        if fields.get("certificate") is not None:
+            files = fields["certificate"]
+            fields["certificate"] = CertificateSpec(*(_filled_text(text, name) for text in (files.key, files.file)))
         fields.update(self.addresses(path, options, otherwise, full=bool(otherwise)))
         fields.update(self.alias(path, options, otherwise, fields))
         if "secret" in options:
@@ -597,7 +655,7 @@ class _Reader:
             return {"alias": None} if addressed or "alias" in options or "alias" in otherwise else {}
         else:
             target = otherwise["alias"]
-        nothing: dict[str, Any] = {"records": {}, "related": {}}
+        nothing: dict[str, Any] = {"records": {}, "related": {}, "certificate": None}
         return {"alias": target, "ipv4": None, "ipv6": None, "wildcard": False, **nothing, **_COMPLETE}
 
     def former(self, path: Path, name: str, value: Any, domain: str | None) -> str | None:
@@ -672,9 +730,11 @@ _DEFAULT_ONLY: dict[str, Callable[[Any], Any]] = {
 
 
 def _filled(template: SecretSpec, fqdn: str) -> SecretSpec:
-    def filled(text: str) -> str:
-        return text.replace("{name}", fqdn.partition(".")[0]).replace("{fqdn}", fqdn)
-
     if "{" not in template.path and not template.command:
         return template
-    return replace(template, path=filled(template.path), command=tuple(map(filled, template.command)))
+    command = tuple(_filled_text(text, fqdn) for text in template.command)
+    return replace(template, path=_filled_text(template.path, fqdn), command=command)
+
+
+def _filled_text(template: str, fqdn: str) -> str:
+    return template.replace("{name}", fqdn.partition(".")[0]).replace("{fqdn}", fqdn)

@@ -58,6 +58,7 @@ class EgiServer:
         verifies=False,
         checks=False,
         enrols=False,
+        certificates=False,
         stacks=False,
     )
     stacks: Stacks | None = None

@@ -74,6 +74,9 @@ DOMAIN_FIELDS = (
 KEY_FIELDS = ("hosts", "stack")
 """Fields of a key that a change may set."""
 
+CERTIFICATE_FIELDS = ("names", "file", "key")
+"""Fields of the order of a certificate: its names, and the files of the certificate and its key."""
+
 
 FILE, VAULT, EXEC, NONE = "file", "vault", "exec", "none"
 """Kinds of `SecretSpec`."""
@@ -101,6 +104,14 @@ class SecretSpec:
         if self.kind == EXEC:
             return f"exec {' '.join(map(shlex.quote, self.command))}"
         return "not stored" if self.kind == NONE else f"{self.kind} {self.path}"
+
+
+@dataclass(frozen=True)
+class CertificateSpec:
+    """The files of a host's certificate and of its private key, both PEM."""
+
+    key: str
+    file: str
 
 
 @dataclass(frozen=True)
@@ -133,6 +144,7 @@ class HostSpec:
     """Interface ids of related names by label; None: there is none."""
     keeps_related: bool = False
     """Whether related names stay that are not in `related`: only default ones are declared."""
+    certificate: CertificateSpec | None = None
     where: Location | None = field(default=None, compare=False)
 
 
@@ -312,3 +324,5 @@ class Capabilities:
     """It makes tokens with which a machine sets its own secret."""
     stacks: bool = True
     """It has stacks as objects: with leases, protection, and other names."""
+    certificates: bool = True
+    """It issues certificates."""

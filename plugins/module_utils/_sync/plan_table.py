@@ -10,7 +10,7 @@ from typing import Any, Callable, Iterable, Mapping
 
 from . import records, saved
 from .changes import Action, Change
-from .model import DOMAIN_FIELDS, HOST_FIELDS, KEY_FIELDS, STACK_FIELDS
+from .model import CERTIFICATE_FIELDS, DOMAIN_FIELDS, HOST_FIELDS, KEY_FIELDS, STACK_FIELDS
 from .plan import Plan
 
 SYMBOLS = {
@@ -30,7 +30,13 @@ _PARTIAL: dict[str, Callable[[Any, Any], Iterable[str]]] = {
     "records": records.details,
     "related": records.related_details,
 }
-_FIELDS = {"host": (*HOST_FIELDS, "owner"), "domain": DOMAIN_FIELDS, "key": KEY_FIELDS, "stack": STACK_FIELDS}
+_FIELDS = {
+    "host": (*HOST_FIELDS, "owner"),
+    "domain": DOMAIN_FIELDS,
+    "key": KEY_FIELDS,
+    "stack": STACK_FIELDS,
+    "certificate": CERTIFICATE_FIELDS,
+}
 _PLAIN = re.compile(r"[\w.:/@+-]+", re.ASCII)
 
 
@@ -55,6 +61,11 @@ def _subject(change: Change) -> str:
 
 def _prefix(change: Change) -> str:
     return "" if change.kind == "host" else f"{change.kind} "
+
+
+def title(change: Change) -> str:
+    """A change in a few words, such as `create key router`; of a host, without its kind."""
+    return f"{change.action.value} {_prefix(change)}{change.name}"
 
 
 def _details(change: Change) -> list[str]:
@@ -240,6 +251,8 @@ def _block(change: Change, subject: str, values: Mapping[str, Any], *, after: bo
             shown.append(f"{name}: {_shown(values.get(name)) if name in values else 'unknown'}")
     if change.makes_secret:
         shown.append(f"secret: {_secret(change) if after else 'the current one'}")
+    if change.kind == "certificate":
+        shown.append(f"certificate: ({'new' if after else change.reason})")
     if change.removes and not after:
         shown.append(f"also removed: {_removed(change)}")
     return [_visible(f"{_prefix(change)}{subject}:"), *(f"  {_visible(line)}" for line in shown)]

@@ -17,6 +17,7 @@ What is left of a change depends on its state in the journal:
     replace  absent: a create with its values · its fixed fields are set: as a create that is ours
              · otherwise: the change
     key      a create: another one instead of the first, unless its secret was written · otherwise: the change
+    certificate   the change: it orders nothing if the files are as planned
     move     a rename: the change, unless it is done · a new registration: as a create, and the old name's deletion
 """
 
@@ -102,8 +103,8 @@ def check(changes: Sequence[Change], registered: Registered) -> tuple[Problem, .
 
 
 def moved(change: Change, registered: Registered) -> list[Problem]:
-    """The preconditions of one change that do not hold. Those of keys and stacks are checked when they are changed."""
-    if change.kind in ("key", "stack"):
+    """The preconditions of one change that do not hold. Those of other things are checked when they are changed."""
+    if change.kind not in ("host", "domain"):
         return []
     things: Mapping[str, Host | Domain] = registered.hosts if change.kind == "host" else registered.domains
     problems = []
@@ -154,7 +155,7 @@ def remaining_work(change: Change, registered: Registered, *, kept: bool = False
     if change.kind == "key":  # a second key would have the same name
         again = replace(change, action=Action.REPLACE) if change.makes_secret else change
         return () if kept else (again,)
-    if change.kind == "stack":
+    if change.kind in ("stack", "certificate"):
         return (change,)
     if change.kind == "domain":
         return _of_a_domain(change, registered.domains.get(change.name))

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import AbstractSet, Any, Callable, Iterable, Iterator, Mapping, Sequence
 from urllib.parse import quote, urlencode
 
-from . import tsig_files
+from . import certificates, tsig_files
 from .api import Done, Response, Transport, object_in, refused, unauthorized
 from .changes import Action, Change
 from .errors import (
@@ -49,6 +49,7 @@ MOST_PAUSE = 60
 ALL = frozenset(
     {
         "alias",
+        "certificates",
         "domains",
         "dry-run",
         "enrol",
@@ -94,6 +95,7 @@ class RestServer:
             enrols="enrol" in has,
             checks="dry-run" in has,
             stacks="stacks" in has,
+            certificates="certificates" in has,
         )
         self._verifies_many = "verify-secrets" in has
         self.url = transport.url
@@ -190,6 +192,8 @@ class RestServer:
             return self._key(change)
         if change.kind == "stack" and self.stacks is not None:
             return self.stacks.change(change)
+        if change.kind == "certificate":
+            return certificates.execute(change, self.certificate)
         answer = self.execute_many([change], key or uuid.uuid4().hex)[0]
         if isinstance(answer, SyncError):
             raise answer

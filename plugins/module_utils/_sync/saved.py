@@ -7,7 +7,18 @@ from typing import Any, Mapping, Sequence
 
 from .changes import Action, Change, Drift
 from .errors import DeclarationError, Location, Problem
-from .model import DOMAIN_FIELDS, EXEC, FILE, HOST_FIELDS, KEY_FIELDS, NONE, STACK_FIELDS, VAULT, SecretSpec
+from .model import (
+    CERTIFICATE_FIELDS,
+    DOMAIN_FIELDS,
+    EXEC,
+    FILE,
+    HOST_FIELDS,
+    KEY_FIELDS,
+    NONE,
+    STACK_FIELDS,
+    VAULT,
+    SecretSpec,
+)
 from .plan import Plan
 
 FORMAT = 1
@@ -17,6 +28,7 @@ _FIELDS = {
     "domain": DOMAIN_FIELDS,
     "key": ("login", *KEY_FIELDS),
     "stack": (*STACK_FIELDS, "hosts"),
+    "certificate": CERTIFICATE_FIELDS,
 }
 
 
@@ -123,7 +135,7 @@ def _values(data: Any, key: str, fields: Sequence[str]) -> dict[str, Any]:
     values = dict(_typed(data, key, dict))
     for name, value in values.items():
         several = name in ("ipv4", "ipv6") and isinstance(value, list) and value
-        if several or (name == "hosts" and isinstance(value, list)):
+        if several or (name in ("hosts", "names") and isinstance(value, list)):
             known = all(isinstance(one, str) for one in value)
         else:
             known = isinstance(value, (str, int, dict, type(None)))

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from ddnsctl.sync.declare import as_data, declaration, host_spec, merge
+from ddnsctl.sync.declare import as_data, declaration, host_spec, merge, rebased
 from ddnsctl.sync.errors import DeclarationError, Location, Problem
-from ddnsctl.sync.model import DYNAMIC, KEEP, Declaration, DomainSpec, HostSpec, SecretSpec
+from ddnsctl.sync.model import DYNAMIC, KEEP, CertificateSpec, Declaration, DomainSpec, HostSpec, SecretSpec
 
 FILE = "hosts.yml"
 
@@ -127,6 +127,23 @@ def test_two_secrets_never_share_a_file(kind: str) -> None:
     assert len(read(**both).hosts) == 2
 
 
+def test_files_of_certificates() -> None:
+    given = {"key": "tls/{name}.key", "file": "tls/{fqdn}.pem"}
+    defaults = {"certificate": given, "domain": "example.org"}
+    hosts: dict[str, Any] = {"a": None, "b": {"certificate": None}, "c": {"alias": "x.example.net."}}
+    declared = rebased(read(defaults=defaults, hosts=hosts), "/base")
+    found = {name: spec.certificate for name, spec in declared.hosts.items()}
+    files = CertificateSpec("/base/tls/a.key", "/base/tls/a.example.org.pem")
+    assert found == {"a.example.org": files, "b.example.org": None, "c.example.org": None}
+    assert declaration(as_data(declared)).hosts == declared.hosts
+    shared = {"key": "a.key", "file": "./s"}
+    for other in ({"certificate": {"key": "b.key", "file": "s"}}, {"secret": {"file": "s"}}):
+        hosts = {"a.example.org": {"certificate": shared}, "b.example.org": other}
+        (text,) = problems({"version": 1, "hosts": hosts})
+        assert "cannot have the file" in text
+        assert "(name one file for each)" in text
+
+
 def test_inventory_names() -> None:
     spec = read(defaults={"domain": "dyn.example.org"}, hosts={"vm_7": {"fqdn": "vm-7", "ipv4": "192.0.2.7"}})
     assert list(spec.hosts) == ["vm-7.dyn.example.org"]
@@ -187,6 +204,21 @@ def test_documents_that_are_none(top: Any, text: str) -> None:
         ({"defaults": {"secret": {"exec": ["a", "{x}"]}}}, "unknown placeholder {x} (known: {name}, {fqdn})"),
         ({"hosts": {"a.b": {"secret": {"exec": "a"}}}}, "hosts.a.b.secret.exec: must be a list: the program and its"),
         ({"hosts": {"a.b": {"secret": {"exec": ["", "a"]}}}}, "hosts.a.b.secret.exec: is empty"),
+        (
+            {"defaults": {"certificate": {"key": "{name}", "file": "b"}}},
+            "certificate.file: is the same file for all hosts",
+        ),
+        (
+            {"hosts": {"a.b": {"certificate": {"key": "k"}}}},
+            "hosts.a.b.certificate: needs `file` (name the files of the",
+        ),
+        ({"hosts": {"a.b": {"certificate": "x"}}}, "hosts.a.b.certificate: must be a mapping, not text"),
+        ({"hosts": {"a.b": {"certificate": {"key": "k", "file": "k"}}}}, "cannot have the file k, because a.b has it"),
+        ({"hosts": {"a.b": {"certificate": {"key": "k", "file": "{x}"}}}}, "unknown placeholder {x}"),
+        (
+            {"hosts": {"a.b": {"alias": "c.d.", "certificate": {"key": "k", "file": "f"}}}},
+            "hosts.a.b.alias: an alias has no certificate",
+        ),
         ({"domains": {"org": None}}, "hosts.yml:3:3: domains.org: 'org' is not a full domain name"),
         ({"domains": {"a.b": {"pubic": 1}}}, "domains.a.b.pubic: unknown key (did you mean `public`?)"),
         ({"domains": {"a.b": {"public": 1}}}, "hosts.yml:4:6: domains.a.b.public: must be true or false, not 1"),

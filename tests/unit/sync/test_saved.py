@@ -24,6 +24,7 @@ PLAN = Plan(
             "reason",
         ),
         Change(Action.UPDATE, "domain", "example.org", {"public": True}, {"public": False}),
+        Change(Action.CREATE, "certificate", "a.b", {}, {"names": ["a.b"], "file": "/f", "key": "/k"}, reason="none"),
     ),
     (Drift("unknown", "c.example.org", "text"),),
     (Problem("note", Location("-", 3, 1), "hint"), Problem("other")),

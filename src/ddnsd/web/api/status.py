@@ -16,6 +16,8 @@ from ddnsd.web.api.errors import success
 from ddnsd.web.api.schemas import Moment, Shown
 
 VERSION = importlib.metadata.version("fedcloud-ddns")
+CERTIFICATES = "certificates"
+"""The feature of a service that issues them."""
 FEATURES = [
     "alias",
     "changes",
@@ -118,9 +120,10 @@ router = APIRouter(tags=["service"])
 
 
 @router.get("/api", responses={200: success(Root)})
-async def read_service() -> Response:
+async def read_service(context: Ctx) -> Response:
     """Read the name, version and features of this service. Needs no token."""
-    return serializers.answer({"service": "ddnsd", "version": VERSION, "features": FEATURES})
+    features = sorted([*FEATURES, *([CERTIFICATES] if context.certificates.enabled else [])])
+    return serializers.answer({"service": "ddnsd", "version": VERSION, "features": features})
 
 
 @router.get("/api/status", responses={200: success(StatusOut)})

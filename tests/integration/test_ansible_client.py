@@ -2,12 +2,12 @@
 """The role ddns_client with variables of the command line, which are texts: `-e NAME=true`."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from configparser import ConfigParser
 from pathlib import Path
 
 import pytest
-from support.ansible.playbooks import Ansible, Result
+from support.ansible.playbooks import REPOSITORY, Ansible, Result, Task
 from support.clients.dyndns import is_listed, register
 from support.servers.service import Service
 
@@ -17,10 +17,18 @@ PATHS = ("program", "runner", "config", "folder", "memory", "cron", "interval_fi
 
 @pytest.fixture
 def role(ansible: Ansible, ddnsd: Service, tmp_path: Path) -> Role:
-    """`role("absent", name, ddns_client_unregister="true")` plays tasks of the role, for a machine in a folder."""
+    """`role("absent", name, ddns_client_unregister="true")` plays tasks of the role, for a machine in a folder.
+
+    `then` are tasks that follow, with the variables of the role.
+    """
 
     def play(
-        tasks: str, name: str, check: bool = True, names: list[dict[str, object]] | None = None, **texts: str
+        tasks: str,
+        name: str,
+        check: bool = True,
+        names: list[dict[str, object]] | None = None,
+        then: Sequence[Task] = (),
+        **texts: str,
     ) -> list[Result]:
         machine = tmp_path / "machine"
         machine.mkdir(exist_ok=True)
@@ -33,12 +41,17 @@ def role(ansible: Ansible, ddnsd: Service, tmp_path: Path) -> Role:
             "ddns_client_files": [str(machine / path) for path in PATHS],
         }
         options = [option for key, text in given.items() for option in ("-e", f"{key}={text}")]
-        include = {"name": "fedcloud.ddns.ddns_client", "tasks_from": tasks}
+        include = {"name": "fedcloud.ddns.ddns_client", "tasks_from": tasks, "public": True}
         facts = {"ansible.builtin.setup": {"gather_subset": ["!all", "!min", "service_mgr", "distribution"]}}
         vars_file = ansible.folder / "variables.json"
         vars_file.write_text(json.dumps(variables))
         return ansible.play(
-            [facts, {"ansible.builtin.include_role": include}], None, "-e", f"@{vars_file}", *options, check=check
+            [facts, {"ansible.builtin.include_role": include}, *then],
+            None,
+            "-e",
+            f"@{vars_file}",
+            *options,
+            check=check,
         )
 
     return play
@@ -129,3 +142,22 @@ def test_only_hosts_of_the_service_report_daily(role: Role, tmp_path: Path, ddns
 
     role("config", "", names=names[:1], ddns_client_refresh="12h")
     assert written(tmp_path)[section]["refresh"] == "12h"
+
+
+@pytest.mark.parametrize("certified", [True, False])
+def test_certificates(role: Role, tmp_path: Path, certified: bool) -> None:
+    """The updater gets the options, and cron orders if a name has a certificate."""
+    files: dict[str, object] = {"certificate_file": "/etc/tls/vm.pem", "certificate_key": "/etc/tls/vm.key"}
+    given = files | {"certificate_wildcard": True, "certificate_reload": "systemctl reload nginx"}
+    name = {"name": "vm.dyn.example.org", "secret": "s", **(given if certified else {})}
+    template = REPOSITORY / "roles" / "ddns_client" / "templates" / "ddns-update.cron.j2"
+    cron = {"ansible.builtin.template": {"src": str(template), "dest": str(tmp_path / "cron")}}
+    assert failures(role("config", "vm.dyn.example.org", names=[name], then=[cron])) == []
+    section = dict(written(tmp_path)["vm.dyn.example.org"])
+    wanted = {option: str(value) for option, value in (given | {"certificate_wildcard": "yes"}).items()}
+    assert {k: v for k, v in section.items() if k.startswith("certificate_")} == (wanted if certified else {})
+    lines = [line for line in (tmp_path / "cron").read_text().splitlines() if line.endswith("-t ddns-update")]
+    assert len(lines) == 2 + certified
+    assert (
+        " root STATE_DIRECTORY=" in lines[-1] and "-certificate /bin/true certificate 2>&1" in lines[-1]
+    ) is certified

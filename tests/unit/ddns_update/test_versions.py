@@ -4,10 +4,12 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 from support.certificates import certificate
+from support.clients.signing import signed
 from support.clients.updater import PROGRAM
 from support.interpreters import interpreters
 from support.servers.http_stub import Web, web
@@ -107,6 +109,19 @@ def test_tls_with_this_version(tmp_path: Path, version: str) -> None:
         machine = Machine(tmp_path, HERE[version], other, command="echo 192.0.2.7", ca_file=authority)
         status, text = machine.run("run")
         assert (status, "failed: the certificate of localhost is not trusted: " in text) == (1, True), text
+
+
+@pytest.mark.parametrize("version", HERE)
+def test_a_certificate_with_this_version(tmp_path: Path, server: Web, version: str) -> None:
+    now = time.time()
+    server.answer = lambda asked: signed(asked.json["csr"], since=now - 60, until=now + 90 * 86_400)
+    files = {"certificate_file": tmp_path / "vm.pem", "certificate_key": tmp_path / "vm.key"}
+    machine = Machine(tmp_path, HERE[version], server.url, command="echo 192.0.2.7", **files)
+    status, text = machine.run("certificate")
+    assert (status, text.startswith(f"{HOST}: updated: certificate valid until ")) == (0, True), text
+    status, text = machine.run("certificate")
+    assert (status, text.startswith(f"{HOST}: current: certificate valid until ")) == (0, True), text
+    assert len(server.asked) == 1
 
 
 @pytest.mark.parametrize("version", HERE)

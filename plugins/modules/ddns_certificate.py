@@ -15,7 +15,8 @@ description:
     if it ends soon. Otherwise it sends no request.
   - The private key is made on the task's host and stays there. The host needs no address.
   - The service's operator chooses the authority, and must have enabled certificates. EGI's service has none.
-  - An order takes up to a minute. Each counts for the host's weekly limit.
+  - An order takes up to a minute. Each counts for the host's weekly limit. If it fails, a new key stays for the next
+    run, because the service repeats its answer to the same request for a day.
 author:
   - fedcloud.ddns project (@fedcloud)
 extends_documentation_fragment:

@@ -161,3 +161,20 @@ def test_certificates(role: Role, tmp_path: Path, certified: bool) -> None:
     assert (
         " root STATE_DIRECTORY=" in lines[-1] and "-certificate /bin/true certificate 2>&1" in lines[-1]
     ) is certified
+
+
+def test_the_order_of_a_certificate_has_the_secrets_and_no_backend(role: Role, tmp_path: Path) -> None:
+    name: dict[str, object] = {"name": "vm.dyn.example.org", "secret_file": "/root/secret"}
+    template = REPOSITORY / "roles" / "ddns_client" / "templates" / "secrets.conf.j2"
+    units = ["ddns-update.service", "ddns-update-certificate.service"]
+    written = {"src": str(template), "dest": str(tmp_path / "{{ item }}")}
+    role(
+        "config",
+        "vm.dyn.example.org",
+        names=[name],
+        then=[{"ansible.builtin.template": written, "loop": units}],
+        ddns_client_backend="ddclient",
+    )
+    usual, of_certificate = ((tmp_path / unit).read_text() for unit in units)
+    assert "LoadCredential=vm.dyn.example.org:/root/secret" in of_certificate
+    assert ("ExecStart=" in usual, "ExecStart=" in of_certificate) == (True, False)

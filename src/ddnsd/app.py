@@ -4,6 +4,7 @@
 import asyncio
 import contextlib
 import gc
+import ipaddress
 import logging
 import signal
 import sys
@@ -91,6 +92,9 @@ from ddnsd.registry.unknown_fronts import Fronts
 from ddnsd.registry.update_requests import UpdateRequests
 from ddnsd.registry.updates import Updates
 from ddnsd.registry.users import Users
+from ddnsd.registry.webhook_sender import SECONDS as WEBHOOK_SECONDS
+from ddnsd.registry.webhook_sender import WebhookSender
+from ddnsd.registry.webhooks import Webhooks, address_rule
 from ddnsd.registry.zone_updates import ZoneUpdates
 from ddnsd.server import Server, listen, url
 from ddnsd.settings import PREFIX, RELOADABLE, Settings, SettingsError, differences
@@ -114,6 +118,7 @@ from ddnsd.web.health import Probes
 from ddnsd.web.portal.context import Portal
 from ddnsd.web.request_metrics import RequestMetrics
 from ddnsd.web.update_port import UpdatePort
+from ddnsd.webhooks.client import Resolver
 
 if TYPE_CHECKING:
     from ddnsd.acme.client import AcmeClient
@@ -252,6 +257,8 @@ class Service:
             _acme(settings),
             Budgets(settings.acme_host_budget, settings.acme_domain_budget),
         )
+        resolver = Resolver(address_rule([ipaddress.ip_network(text) for text in settings.webhook_networks]))
+        self.webhook_sender = WebhookSender(self.store, factor_keys, resolver, claims_age)
         services = Services(
             policy=policy,
             rates=self.rates,
@@ -272,6 +279,7 @@ class Service:
             keys=Keys(self.store, policy),
             dhcp_keys=dhcp,
             stacks=Stacks(self.store),
+            webhooks=Webhooks(self.store, factor_keys, resolver),
             users=Users(self.store, claims_age),
             account_export=AccountExport(self.store, self.contacts),
             second_factors=SecondFactors(self.store, factor_keys, settings.public_host),
@@ -436,6 +444,7 @@ class Service:
             (TSIG_SECONDS, self.tsig.write, "TSIG secrets"),
             (CHALLENGE_SECONDS, self.challenges.remove_ended, "ACME challenges"),
             (CERTIFICATE_SECONDS, self.certificates.look, "numbers of certificates"),
+            (WEBHOOK_SECONDS, self.webhook_sender.run_round, "webhooks"),
         ):
             heartbeat = self._heartbeats[what] = Heartbeat(STUCK_SECONDS)
             self._tasks[what] = asyncio.create_task(_repeat(seconds, work, what, heartbeat))
@@ -455,6 +464,7 @@ class Service:
         for task in (*self._tasks.values(), *filter(None, [self._waiting])):
             task.cancel()
         await run_safely(self.certificates.stop, "orders of certificates")
+        await run_safely(self.webhook_sender.stop, "webhooks")
         await self.watch.stop()
         await self.mirrors.stop()
         await run_safely(self.writer.stop, "last acknowledgements")

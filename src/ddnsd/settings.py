@@ -249,8 +249,8 @@ class Settings(BaseSettings):
     local_accounts: Switch = Field(True, description="let users sign in with a password")
     second_factor_key: Path | None = Field(
         None,
-        description="file with 64 hexadecimal digits: the key that encrypts authenticator apps, passkeys and TSIG "
-        "secrets; without it there are none; see identity.md",
+        description="file with 64 hexadecimal digits: the key that encrypts authenticator apps, passkeys, TSIG secrets "
+        "and the secrets of webhooks; without it there are none; see identity.md",
     )
     admin_second_factor: Switch = Field(
         False, description="require a second factor of administrators who sign in with a password"
@@ -286,6 +286,11 @@ class Settings(BaseSettings):
     acme_host_budget: int = Field(5, ge=0, le=MOST, description="certificates for a host within a week; 0: no limit")
     acme_domain_budget: int = Field(
         50, ge=0, le=MOST, description="certificates for all hosts of a domain within a week; 0: no limit"
+    )
+    webhook_networks: Words = Field(
+        (),
+        description="networks to which webhooks may lead although they are not public, also without TLS; "
+        "for tests and closed networks",
     )
     event_days: int = Field(
         400,
@@ -359,7 +364,7 @@ class Settings(BaseSettings):
     def _proxies(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(v if v == UNIX else str(ipaddress.ip_network(v, strict=False)) for v in value)
 
-    @field_validator("address_deny")
+    @field_validator("address_deny", "webhook_networks")
     @classmethod
     def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(str(ipaddress.ip_network(v, strict=False)) for v in value)

@@ -40,6 +40,7 @@ EXPORTED = {
     "totp": "totp",
     "passkeys": "passkeys",
     "users": "user",
+    "webhooks": "webhooks",
 }
 """Tables, and the member of the export that has their rows."""
 
@@ -66,6 +67,9 @@ LEFT_OUT = {
     "resends": "work on zones",
     "set_aside": "work on zones",
     "tsig_secrets": "encrypted; follow from the secrets, which only their owners have",
+    "webhook_cursors": "numbers of rows",
+    "webhook_deliveries": "copies of histories, for a week",
+    "webhook_sender": "work of processes",
     "write_checks": "work on zones",
     "zone_leases": "work on zones",
 }
@@ -115,7 +119,7 @@ def person(service: Service) -> Person:
 
 def test_every_table_is_exported_or_left_out_for_a_reason() -> None:
     assert sorted([*EXPORTED, *LEFT_OUT]) == sorted(metadata.tables)
-    hashes = {"hash", "secret_hash", "token_hash", "sealed", "key_secret", "replaces", "lease"}
+    hashes = {"hash", "secret_hash", "token_hash", "sealed", "key_secret", "replaces", "lease", "former_sealed"}
     for name in EXPORTED:
         assert hashes.isdisjoint(column.name for column in columns(metadata.tables[name]))
 

@@ -11,7 +11,7 @@ import pytest
 import requests
 from support.clients.dyndns import new_label
 from support.clients.rest_api import Api, Content, problem
-from support.clients.routes import READING, ROUTES, WITHOUT_AUTHORITY, PathValues
+from support.clients.routes import READING, ROUTES, WEBHOOK_TARGET, WITHOUT_AUTHORITY, PathValues
 from support.ports import free_port
 from support.servers.service import Service, dev
 
@@ -55,6 +55,7 @@ RULES: dict[str, dict[str, int]] = {
     "stack": {"foreign": 404, "owner": OK, "reader": OK, "host": OK, "domain": OK, "admin": 404, "area": 404},
     "lease": dict.fromkeys(("foreign", "owner", "reader", "host", "domain", "admin", "area"), OK),
     "key": {"foreign": 404, "owner": OK, "reader": OK, "host": OK, "domain": OK, "admin": 404, "area": 404},
+    "webhook": {"foreign": 404, "owner": OK, "reader": OK, "host": 403, "domain": 403, "admin": 404, "area": 403},
     "dhcp-key": {"foreign": 404, "owner": OK, "reader": OK, "host": 404, "domain": OK, "admin": OK, "area": OK},
 }
 
@@ -147,6 +148,11 @@ class World:
                 domain = self.admin.post("/domains", below)["name"]
                 name = self.owner.post("/dhcp-keys", {"name": new_label(), "domains": [domain]})["name"]
                 return PathValues(fqdn, domain=domain, dhcp_key=name)
+            case "webhook":
+                body = {"name": "w", "url": WEBHOOK_TARGET, "types": ["host.deleted"]}
+                webhook = self.owner.post("/webhooks", body)["id"]
+                message = self.owner.call("POST", f"/webhooks/{webhook}/test").json()["id"]
+                return PathValues(fqdn, webhook=webhook, message=message)
             case "request" | "service":
                 for open_one in self.owner.items("/domain-requests"):
                     self.owner.call("DELETE", f"/domain-requests/{open_one['id']}")
@@ -185,8 +191,9 @@ class World:
 def service(
     store_settings: Callable[[], dict[str, str]], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Service]:
-    """With a port for DNS UPDATE, which DHCP keys need."""
+    """With a port for DNS UPDATE, which DHCP keys need, and webhooks to this machine."""
     given = {"quarantine_addresses": "192.0.2.66,2001:db8::66", "update_listen": f"127.0.0.1:{free_port()}"}
+    given["webhook_networks"] = "127.0.0.0/8"
     with dev(tmp_path_factory.mktemp("callers"), **given, **store_settings()) as running:
         yield running
 

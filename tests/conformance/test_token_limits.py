@@ -102,7 +102,7 @@ def test_every_route_has_a_rule(service: Service) -> None:
 
 
 @LIMITS
-@pytest.mark.parametrize("route", of("service", "account"), ids=" ".join)
+@pytest.mark.parametrize("route", of("service", "account", "webhook"), ids=" ".join)
 def test_what_concerns_the_whole_service(world: World, route: tuple[str, str], limit: str) -> None:
     content = problem(call(world.limited[limit], route, world.beyond), 403)
     assert "your token is limited to some domains" in content["detail"]

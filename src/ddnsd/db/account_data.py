@@ -30,11 +30,14 @@ from ddnsd.db.schema import (
     tokens,
     totp,
     users,
+    webhooks,
 )
 
 Row = dict[str, Any]
 
-SECRET = frozenset({"hash", "secret_hash", "token_hash", "sealed", "key_secret", "replaces", "last_step", "lease"})
+SECRET = frozenset({"hash", "secret_hash", "token_hash", "sealed", "key_secret", "replaces", "last_step", "lease"}) | {
+    "former_sealed"
+}
 """Columns that nobody can read."""
 
 INTERNAL = frozenset({"id", "user_id", "owner_id", "domain_id", "host_id", "key_id", "identity_id", "parent_id"}) | {
@@ -50,6 +53,7 @@ INTERNAL = frozenset({"id", "user_id", "owner_id", "domain_id", "host_id", "key_
     "reversed_name",
     "sign_count",
     "version",
+    "xid",
 }
 """Columns that say nothing about the user."""
 
@@ -80,6 +84,7 @@ def of_user(connection: Connection, user_id: int) -> dict[str, list[Row]]:
         passwords: "user_id",
         totp: "user_id",
         passkeys: "user_id",
+        webhooks: "user_id",
     }
     found = {
         table.name: _rows(connection, select(*columns(table)).where(table.c[owner] == user_id))

@@ -29,7 +29,7 @@ LOCK_TRIES = 15
 SETTLE_SECONDS = 40.0
 """No message of a service to a name server takes longer."""
 
-OF_PROCESSES = (schema.nodes, schema.zone_leases, schema.write_checks)
+OF_PROCESSES = (schema.nodes, schema.zone_leases, schema.webhook_sender, schema.write_checks)
 """Tables about running processes, which are not copied."""
 
 TABLES = [table for table in schema.metadata.sorted_tables if table not in OF_PROCESSES]

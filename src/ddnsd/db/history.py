@@ -8,8 +8,9 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, UpdateBase, exists, func, insert, select
+from sqlalchemy import ColumnElement, Connection, UpdateBase, exists, func, insert, select, update
 
+from ddnsd.db import outbox
 from ddnsd.db.bulk_sql import Given, delete_found, for_each
 from ddnsd.db.schema import history, hosts
 
@@ -176,21 +177,31 @@ def last_id(connection: Connection) -> int:
 
 def forget(connection: Connection, before: int, limit: int) -> int:
     """Remove entries older than `before` among the `limit` oldest ones. Returns the number."""
-    oldest = select(history.c.id, history.c.at).order_by(history.c.id).limit(limit).subquery()
-    return delete_found(connection, history.c.id, select(oldest.c.id).where(oldest.c.at < before))
+    oldest = select(history.c.id, history.c.at).where(outbox.is_read(connection, "history"))
+    found = oldest.order_by(history.c.id).limit(limit).subquery()
+    return delete_found(connection, history.c.id, select(found.c.id).where(found.c.at < before))
 
 
 def strangers(connection: Connection, after: int, limit: int) -> list[int]:
-    """Ids above `after` of at most `limit` deleted hosts that still have entries, sorted."""
-    host = select(hosts.c.id).where(hosts.c.id == history.c.host_id)
-    query = select(history.c.host_id).distinct().where(history.c.host_id > after, ~exists(host))
+    """Ids above `after` of at most `limit` deleted hosts with entries that no webhook needs, sorted."""
+    unneeded = _of_deleted(), outbox.is_read(connection, "history")
+    query = select(history.c.host_id).distinct().where(history.c.host_id > after, *unneeded)
     return list(connection.scalars(query.order_by(history.c.host_id).limit(limit)))
 
 
 def forget_hosts(connection: Connection, host_ids: Collection[int], limit: int) -> int:
-    """Remove at most `limit` entries of these hosts (at most 500). Returns the number."""
-    found = select(history.c.id).where(history.c.host_id.in_(list(host_ids))).limit(limit)
-    return delete_found(connection, history.c.id, found)
+    """Remove at most `limit` entries of these hosts (at most 500) that no webhook needs. Returns the number."""
+    of_hosts = history.c.host_id.in_(list(host_ids)), outbox.is_read(connection, "history")
+    return delete_found(connection, history.c.id, select(history.c.id).where(*of_hosts).limit(limit))
+
+
+def disown_strangers(connection: Connection) -> None:
+    """Give entries of deleted hosts a negative host id, which no new host gets. It reads the whole table."""
+    connection.execute(update(history).where(history.c.host_id > 0, _of_deleted()).values(host_id=-history.c.host_id))
+
+
+def _of_deleted() -> ColumnElement[bool]:
+    return ~exists(select(hosts.c.id).where(hosts.c.id == history.c.host_id))
 
 
 # ---- reading

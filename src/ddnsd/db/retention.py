@@ -63,8 +63,9 @@ def old_events(
 
 
 def forget_events(connection: Connection, found: Sequence[OldEvent]) -> int:
-    """Delete these events."""
-    return delete_keys(connection, events.c.id, [event.id for event in found])
+    """Delete these events, but never the newest one: see `outbox.is_read`."""
+    newest = connection.scalar(select(func.max(events.c.id)))
+    return delete_keys(connection, events.c.id, [event.id for event in found if event.id != newest])
 
 
 def forget_requests(connection: Connection, before: int, limit: int) -> int:

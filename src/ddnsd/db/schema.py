@@ -66,6 +66,11 @@ def _reversed_index() -> Index:
     return Index(None, "reversed_name", "owner_id", sqlite_where=filled, postgresql_where=filled)
 
 
+def _xid_index(table: str) -> Index:
+    filled = text("xid IS NOT NULL")
+    return Index(f"ix_{table}_xid", "xid", sqlite_where=filled, postgresql_where=filled)
+
+
 REVERSE_NAMES = text("reverse_of IS NOT NULL")
 """The rows of `hosts` that are reverse names."""
 
@@ -613,7 +618,9 @@ events = Table(
     Column("owner_id", Id),  # who may read it, as administrators may: the owner at that time
     Column("source", String(45)),
     Column("detail", Text),
+    Column("xid", BigInteger),  # as of `history`
     Index("ix_events_owner_id", "owner_id", "id"),
+    _xid_index("events"),
 )
 
 # Histories of hosts; no foreign key, as in `pending`.
@@ -633,7 +640,80 @@ history = Table(
     Column("via_name", String(150)),  # of the key or token
     Column("source", String(45)),
     Column("agent", String(120)),
+    Column("xid", BigInteger),  # on PostgreSQL, by default: the transaction that wrote it; see db/outbox.py
     Index("ix_history_host_id", "host_id", "id"),
+    _xid_index("history"),
+)
+
+# Webhooks: where their owners get messages about changes.
+webhooks = Table(
+    "webhooks",
+    metadata,
+    _id(),
+    _ref("user_id", "users.id"),
+    Column("name", String(100), nullable=False),
+    Column("url", String(2000), nullable=False),
+    Column("types", Text, nullable=False),  # blank-separated
+    Column("domains", Text, nullable=False, server_default=""),  # blank-separated names; empty: all
+    Column("hosts", Text, nullable=False, server_default=""),  # blank-separated patterns; empty: all
+    _flag("all_owners", False),  # also about hosts of other users, while the owner is an administrator
+    Column("silent_days", Integer, nullable=False),  # after so many days without a request, a host is silent
+    Column("silent_until", BigInteger, nullable=False),  # hosts with a last request before this are known to be silent
+    Column("sealed", Text, nullable=False),  # the secret, encrypted with a key that is not in the database
+    Column("former_sealed", Text),  # the one before, until `former_until`
+    Column("former_until", BigInteger),
+    _flag("active", True),
+    Column("stopped", String(255)),  # why the service has switched it off
+    _count("failures"),  # since the last success
+    Column("next_attempt", BigInteger, nullable=False, server_default=text("0")),
+    Column("problem", Text),  # of the last attempt
+    Column("last_success", BigInteger),
+    Column("created", BigInteger, nullable=False),
+)
+
+# How far each webhook has read history and events; `from_xid` and `to_xid` on PostgreSQL only. See db/outbox.py.
+webhook_cursors = Table(
+    "webhook_cursors",
+    metadata,
+    Column("webhook_id", Id, ForeignKey("webhooks.id", ondelete="CASCADE"), primary_key=True),
+    Column("source", String(10), primary_key=True),  # history events
+    Column("after_id", BigInteger, nullable=False),
+    Column("from_xid", BigInteger),
+    Column("to_xid", BigInteger),
+)
+
+_OPEN = text("ended IS NULL")
+
+# Messages of webhooks, from when they were read until some time after they were delivered.
+webhook_deliveries = Table(
+    "webhook_deliveries",
+    metadata,
+    _id(),
+    _ref("webhook_id", "webhooks.id", index=False),
+    Column("message_id", String(40), nullable=False),  # the same one at each attempt
+    Column("type", String(40), nullable=False),
+    Column("subject", String(300), nullable=False),  # messages of one subject are delivered in order
+    Column("fqdn", String(253)),  # of a host whose change must be in DNS first
+    Column("body", Text, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("due", BigInteger),  # since when it may be delivered; NULL: it waits for DNS
+    Column("next_attempt", BigInteger, nullable=False, server_default=text("0")),
+    _count("tries"),
+    Column("status", Integer),  # of the last answer
+    Column("problem", Text),  # of the last attempt, or why there are no more
+    Column("ended", BigInteger),
+    _flag("delivered", False),
+    Index("ix_webhook_deliveries_webhook_id", "webhook_id", "id"),
+    Index("ix_webhook_deliveries_open", "webhook_id", "subject", "id", sqlite_where=_OPEN, postgresql_where=_OPEN),
+)
+
+# The node that sends the messages of webhooks, on PostgreSQL, until `expires`.
+webhook_sender = Table(
+    "webhook_sender",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=False),
+    Column("node", String(100), nullable=False),
+    Column("expires", BigInteger, nullable=False),
 )
 
 # Hosts whose addresses alternate because several clients update them: since when, and when this was seen last.

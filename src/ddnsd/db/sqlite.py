@@ -156,6 +156,21 @@ class SqliteStore(Gate):
         finally:
             fcntl.flock(descriptor, fcntl.LOCK_UN)
 
+    def hold_alone(self, name: str) -> bool:
+        """Take the lock file of this name until the store is closed. Returns whether no other process has it."""
+        if name in self._locks:
+            return True
+        with Faults(self._place):
+            file = self.path.with_name(f"{self.path.name}-{name}.lock")
+            descriptor = os.open(file, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return False
+        self._locks[name] = descriptor
+        return True
+
     def _check_moved(self) -> None:
         """Check at the last moment that the file was not moved: then another process sends. Raises Moved."""
         if self._in_place:

@@ -107,7 +107,7 @@ class ZoneLeases:
 
     def __init__(self, store: Store, *, guest: bool = False) -> None:
         self._store, self._guest = store, guest
-        self.node = _node_name()
+        self.node = node_name()
         self._held: dict[int, _Held] = {}
         self._renewed = self._asked = 0.0  # when the owners were known, and when the read began
         self._owners: dict[int, Owner] = {}
@@ -183,7 +183,7 @@ class ZoneLeases:
     def _renew(self, connection: Connection) -> tuple[list[Lease], int, dict[int, Owner]]:
         """The leases, the number of zones that this node should have at most, and the owners of all zones."""
         others = leases.other_nodes(connection, self.node)
-        if gone := [node for node in others if _has_ended(node)]:
+        if gone := [node for node in others if has_ended(node)]:
             leases.forget_nodes(connection, gone)
         mine = leases.renew(connection, self.node, register=not self._guest)
         owners = leases.owners(connection)
@@ -216,7 +216,8 @@ class ZoneLeases:
 # ---- names of nodes
 
 
-def _node_name() -> str:
+def node_name() -> str:
+    """A new name for this process, which says on which machine it runs."""
     return ":".join((*_place(), str(os.getpid()), _start_of(os.getpid()) or "", secrets.token_hex(4)))
 
 
@@ -239,7 +240,7 @@ def _start_of(process: int) -> str | None:
     return None if fields[0] in "ZX" else fields[19]
 
 
-def _has_ended(node: str) -> bool:
+def has_ended(node: str) -> bool:
     """Whether the node was a process of this machine that no longer runs, so its leases need not expire."""
     *place, process, start, _ = node.split(":")
     return tuple(place) == _place() and _start_of(int(process)) != start

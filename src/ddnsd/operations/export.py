@@ -23,10 +23,10 @@ FORMAT = 1
 EVERY = 2**31
 AT_ONCE = 500
 
-NO_HOST = -1
-"""An id below those of all hosts."""
+NO_HOST = -(2**62)
+"""An id below those of all hosts, and below the negative ones of `forget_strangers`."""
 
-OF_PROCESSES = (schema.nodes, schema.zone_leases, schema.accepted_updates)
+OF_PROCESSES = (schema.nodes, schema.zone_leases, schema.webhook_sender, schema.accepted_updates)
 """Tables that are in the file without rows: they are of the time and the processes of the export."""
 
 
@@ -140,9 +140,13 @@ def _octets(text: str | None) -> bytes | None:
 
 
 def forget_strangers(connection: Connection) -> None:
-    """Delete what is left of deleted hosts and users: new ones may get their ids in the new database."""
+    """Delete what is left of deleted hosts and users: new ones may get their ids in the new database.
+
+    Entries that a webhook has not read stay, with a negative id of the host.
+    """
     while gone := history.strangers(connection, NO_HOST, AT_ONCE):
         history.forget_hosts(connection, gone, EVERY)
+    history.disown_strangers(connection)
     while gone := last_seen.strangers(connection, NO_HOST, AT_ONCE):
         last_seen.forget(connection, gone)
     users = select(schema.users.c.id)

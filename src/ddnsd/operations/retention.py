@@ -19,6 +19,7 @@ from ddnsd.db import (
     retention,
     sessions,
     tsig_secrets,
+    webhooks,
     write_checks,
 )
 from ddnsd.db.base import Store
@@ -36,6 +37,9 @@ REMOVAL_DAYS = 30
 
 TOKEN_DAYS = 30
 """How long an expired token is still shown to its user."""
+
+DELIVERY_DAYS = 7
+"""How long messages of webhooks are shown after their end."""
 
 SESSION_GRACE = 5 * 60 * 1_000_000
 """A process may write the last use of a session this late."""
@@ -56,8 +60,8 @@ HOSTS = 500
 FOUND = 5000
 """Old rows that are searched for at a time."""
 
-NO_HOST = -1
-"""An id below those of all hosts."""
+NO_HOST = -(2**62)
+"""An id below those of all hosts, and below the negative ones that `db copy` gives to deleted ones."""
 
 Step = Callable[[Connection, int], int]
 """Deletes at most that many rows. Returns the number."""
@@ -106,6 +110,7 @@ def _tasks(settings: Settings, moment: int) -> Iterator[tuple[str, Task]]:
     yield "write checks of ended processes", _all(lambda c, n: write_checks.forget(c, ago(1), n))
     yield "expired enrolments", _all(lambda c, n: retention.forget_enrolments(c, moment, n))
     yield "old orders of certificates", partial(_forget_orders, before=moment - CERTIFICATES)
+    yield "old messages of webhooks", partial(_forget_deliveries, before=ago(DELIVERY_DAYS))
     yield "entries of long histories", _trim_long
     yield "histories of hosts that are gone", _forget_histories
     yield "contacts of hosts that are gone", _forget_contacts
@@ -221,6 +226,14 @@ async def _forget_orders(remover: _Remover, before: int) -> int:
     total, after = 0, 0
     while found := await remover.store.read(lambda c, a=after: certificates.outdated(c, a, before, FOUND)):  # type: ignore[misc]
         total += await remover.each(found, certificates.forget)
+        after = found[-1]
+    return total
+
+
+async def _forget_deliveries(remover: _Remover, before: int) -> int:
+    total, after = 0, 0
+    while found := await remover.store.read(lambda c, a=after: webhooks.old_deliveries(c, a, before, FOUND)):  # type: ignore[misc]
+        total += await remover.each(found, webhooks.forget)
         after = found[-1]
     return total
 

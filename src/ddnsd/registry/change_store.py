@@ -328,10 +328,14 @@ def _hold_above(connection: Connection, validator: ChangeValidator) -> None:
 
 
 def _entries(validator: ChangeValidator, author: Author) -> Iterable[Entry]:
-    """The history entries of the call: per host one for all its edits, and one for a new secret."""
+    """The history entries of the call: per host one for all its edits, one for a new secret, one for its deletion."""
     for row in validator.rows:
         before, now = row.before, row.now
-        if now is None or now is before:
+        if now is before:
+            continue
+        if now is None:
+            assert before is not None
+            yield history.end(before, _without_origin(author) if validator.acts_for_domain(before) else author)
             continue
         if before is None:
             yield history.beginning(now, author)

@@ -10,6 +10,7 @@ RegistryError
   NoDomain            unknown, not usable by the caller, or not available: one answer for all three
   NoHost              unknown, or not the caller's
   NoCredential        a token or key that is unknown, or not visible to the caller
+  NoWebhook           a webhook that is unknown, or not the caller's
   NoUser              no user of that name
   NoStack             no stack of the caller has the name
   NoFactor            the user has no second factor
@@ -303,6 +304,22 @@ class Code(Enum):
     QUOTA_SUBJECT = "Give exactly one of user, group and domain."
     QUOTA_OUT_OF_RANGE = "Enter a number from 0 (no limit) to %(limit)s."
 
+    # webhooks
+    WEBHOOK_NOT_FOUND = "There is no such webhook."
+    WEBHOOK_MESSAGE_NOT_FOUND = "There is no such message."
+    WEBHOOK_URL = "Enter a URL such as https://hooks.example.org/ddns, without user name and password."
+    WEBHOOK_TARGET = "Messages cannot be sent there: %(reason)s."
+    WEBHOOK_OF_ALL = "Only administrators get messages about hosts of all users."
+    WEBHOOK_IS_OFF = "The webhook is switched off. Switch it on first."
+    WEBHOOKS_OF_LIMITED = (
+        "Webhooks tell about all your hosts, but your token is limited to some domains, hosts or stacks. Use a token "
+        "without such limits."
+    )
+    WEBHOOKS_TOO_MANY = "You have %(limit)s webhooks, which is the maximum. Remove one first."
+    WEBHOOKS_OFF = (
+        "This service has no key for the secrets of webhooks, so there are none. Set DDNSD_SECOND_FACTOR_KEY."
+    )
+
     # certificates
     CSR_INVALID = "This is not a valid certificate request (CSR) in PEM."
     CSR_KEY = "The key of the request must be RSA with 2048 to 4096 bits, or of the curve P-256 or P-384."
@@ -477,6 +494,12 @@ class NoCredential(RegistryError):
     """There is no such token or key."""
 
     code = Code.CREDENTIAL_NOT_FOUND
+
+
+class NoWebhook(RegistryError):
+    """There is no such webhook, or no such message of it."""
+
+    code = Code.WEBHOOK_NOT_FOUND
 
 
 class NoUser(RegistryError):

@@ -33,6 +33,11 @@ SECURITY = (
     "key.set",
     "dhcp-key.add",
     "dhcp-key.delete",
+    "webhook.add",
+    "webhook.set",
+    "webhook.secret",
+    "webhook.delete",
+    "webhook.stop",
 )
 """The actions of a user's security log; docs/data-protection.md names their kinds."""
 

@@ -82,6 +82,12 @@ def beginning(host: Host, author: Author) -> Entry:
     return history.entry(host.id, host.owner_id, "register", author, None, _shown(given, {}))
 
 
+def end(host: Host, author: Author) -> Entry:
+    """The entry for the deletion of the host: webhooks learn of it from there."""
+    had = {name: value for name in ("fqdn", "ipv4", "ipv6", "alias") if (value := getattr(host, name))}
+    return history.entry(host.id, host.owner_id, "delete", author, _shown(had, {}))
+
+
 def of_records(host: Host, author: Author, was: Mapping[str, Any], now: Mapping[str, Any]) -> Entry:
     """The entry for changed RRsets, by their keys."""
     return history.entry(host.id, host.owner_id, "edit", author, {"records": was}, {"records": now})

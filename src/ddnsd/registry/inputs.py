@@ -8,6 +8,7 @@ A resource that API and portal create from the same fields has one model here. `
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -27,6 +28,7 @@ from ddnsd.registry.errors import Code, Invalid, Reason
 from ddnsd.registry.record_sets import LENGTH, MOST
 from ddnsd.registry.related_labels import MOST as MOST_RELATED
 from ddnsd.registry.token_scope import TokenScope, network
+from ddnsd.registry.webhook_messages import TYPES, MessageType
 
 T = TypeVar("T")
 Model = TypeVar("Model", bound=BaseModel)
@@ -377,6 +379,56 @@ class DhcpKeyInput(BaseModel):
         list[FullName],
         Field(min_length=1, max_length=DHCP_DOMAINS, description="The domains that it may change. You must own them."),
     ]
+
+
+WEBHOOK_LIMITS = 100
+"""Maximum number of domains, and of patterns of hosts, of a webhook."""
+
+
+def _target(text: str) -> str:
+    """The URL of a target. A user and a password in it would be stored in clear. Raises Invalid."""
+    try:
+        parts = urlsplit(text)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        good = False
+    if not good or parts.username is not None or parts.fragment:
+        raise Invalid(url=Reason(Code.WEBHOOK_URL))
+    return text
+
+
+WebhookUrl = Annotated[
+    str,
+    Field(min_length=1, max_length=2000, pattern=r"^[\x21-\x7e]*$", description="https://…"),
+    AfterValidator(_rule(_target)),
+]
+WebhookTypes = Annotated[
+    list[MessageType],
+    Field(min_length=1, max_length=len(TYPES), description="What it tells."),
+]
+WebhookDomains = Annotated[
+    list[FullName], Field(max_length=WEBHOOK_LIMITS, description="Only about names in these domains. Empty: all.")
+]
+WebhookHosts = Annotated[
+    list[Annotated[str, Field(max_length=253, pattern=NAME_PATTERN)]],
+    Field(max_length=WEBHOOK_LIMITS, description="Only about hosts that match one of these patterns. Empty: all."),
+]
+SilentDays = Annotated[
+    int, Field(ge=1, le=365, description="After so many days without a request, a host is silent."), Whole
+]
+AllOwners = Annotated[bool, Field(description="About hosts of all users, not only your own. For administrators.")]
+
+
+class WebhookInput(BaseModel):
+    """A new webhook."""
+
+    name: CredentialName
+    url: WebhookUrl
+    types: WebhookTypes
+    domains: WebhookDomains = Field([])
+    hosts: WebhookHosts = Field([])
+    all_owners: AllOwners = False
+    silent_days: SilentDays = 7
 
 
 # ---- forms

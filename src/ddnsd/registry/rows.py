@@ -17,12 +17,14 @@ from ddnsd.db.queue import Counts as QueueCounts
 from ddnsd.db.rows import DhcpKey, Domain, Host, Key, ListedHost, Related, RRset, Token, User
 from ddnsd.db.stacks import Lease
 from ddnsd.db.stacks import Stack as StackRow
+from ddnsd.db.webhooks import Delivery, Webhook
 
 __all__ = [
     "QUEUE_STATES",
     "AbuseReport",
     "Author",
     "Contact",
+    "Delivery",
     "Denial",
     "DhcpKey",
     "Domain",
@@ -42,6 +44,7 @@ __all__ = [
     "StackRow",
     "Token",
     "User",
+    "Webhook",
 ]
 
 

@@ -30,6 +30,7 @@ from ddnsd.registry.status import Status
 from ddnsd.registry.stored_denylist import StoredDenyList
 from ddnsd.registry.transfers import Transfers
 from ddnsd.registry.users import Users
+from ddnsd.registry.webhooks import Webhooks
 from ddnsd.web.update_port import UpdatePort
 
 
@@ -56,6 +57,7 @@ class Services:
     keys: Keys
     dhcp_keys: DhcpKeys
     stacks: Stacks
+    webhooks: Webhooks
     users: Users
     account_export: AccountExport
     second_factors: SecondFactors

@@ -14,11 +14,14 @@ from support.clients.rest_api import Content
 #   list     shows what lies within the limits
 #   host, domain, request, token, key, dhcp-key
 #            concerns one thing: within the limits it succeeds, beyond them there is nothing (404; 403 for a token)
+#   webhook  concerns a webhook of the caller's own; a limited token is refused with 403
 #   stack    concerns one stack of the caller's own
 #   lease    concerns the lease of a stack of the caller's own, which need not exist
 #   new      makes something: within the limits it succeeds, beyond them it is refused
 
 SECRET = secrets.token_urlsafe(32)
+WEBHOOK_TARGET = "http://127.0.0.1:9/"
+"""Nobody listens there."""
 
 ROUTES: dict[tuple[str, str], tuple[str, Content | None]] = {
     ("GET", "/api"): ("public", None),
@@ -78,6 +81,15 @@ ROUTES: dict[tuple[str, str], tuple[str, Content | None]] = {
     ("POST", "/api/dhcp-keys"): ("new", {}),
     ("GET", "/api/dhcp-keys/{name}"): ("dhcp-key", None),
     ("DELETE", "/api/dhcp-keys/{name}"): ("dhcp-key", None),
+    ("GET", "/api/webhooks"): ("account", None),
+    ("POST", "/api/webhooks"): ("account", {"name": "w", "url": WEBHOOK_TARGET, "types": ["host.deleted"]}),
+    ("GET", "/api/webhooks/{id}"): ("webhook", None),
+    ("PATCH", "/api/webhooks/{id}"): ("webhook", {"name": "x"}),
+    ("DELETE", "/api/webhooks/{id}"): ("webhook", None),
+    ("POST", "/api/webhooks/{id}/secret"): ("webhook", None),
+    ("POST", "/api/webhooks/{id}/test"): ("webhook", None),
+    ("GET", "/api/webhooks/{id}/deliveries"): ("webhook", None),
+    ("POST", "/api/webhooks/{id}/deliveries/{message}/redelivery"): ("webhook", None),
     ("GET", "/api/stacks"): ("list", None),
     ("GET", "/api/stacks/{name}"): ("stack", None),
     ("PATCH", "/api/stacks/{name}"): ("account", {"protect": False}),
@@ -129,12 +141,16 @@ class PathValues(NamedTuple):
     denial: str = "1"
     report: str = "1"
     stack: str = "nothing"
+    webhook: str = "1"
+    message: str = "1"
 
     def path(self, template: str) -> str:
         """The path below `/api`."""
         thing = [*template.split("/"), ""][2]
         ids = {"domain-requests": self.request, "tokens": self.token, "deny": self.denial, "abuse-reports": self.report}
+        ids["webhooks"] = self.webhook
         names = {"domains": self.domain, "users": self.user, "stacks": self.stack, "dhcp-keys": self.dhcp_key}
         filled = template.removeprefix("/api").replace("{name}/{rtype}", "@/TXT").replace("{label}", "r")
         filled = filled.replace("{fqdn}", self.fqdn).replace("{login}", self.login)
+        filled = filled.replace("{message}", self.message)
         return filled.replace("{name}", names.get(thing, "")).replace("{id}", ids.get(thing, ""))

@@ -16,6 +16,7 @@ from ddnsd.db import (
     history,
     host_edits,
     migrate,
+    outbox,
     paging,
     queries,
     removals,
@@ -23,6 +24,7 @@ from ddnsd.db import (
     retention,
     set_aside,
     watched,
+    webhooks,
 )
 from ddnsd.db.base import Store
 from ddnsd.db.connect import open_store
@@ -48,6 +50,9 @@ QUERIES: dict[str, Callable[[Connection], object]] = {
     "events to forget": lambda c: retention.old_events(c, retention.OldEvent(MIDDLE, MIDDLE), ROWS, LIMIT),
     "entries to forget": lambda c: history.forget(c, ROWS, LIMIT),
     "entries of deleted hosts": lambda c: history.forget_hosts(c, range(5, 55), LIMIT),
+    "new entries for webhooks": lambda c: outbox.read(c, "history", outbox.end(c, "history"), LIMIT),
+    "new events for webhooks": lambda c: outbox.read(c, "events", outbox.end(c, "events"), LIMIT),
+    "messages that wait for DNS": lambda c: webhooks.dns_progress(c, ["h100007.example.org"]),
     "long history": lambda c: history.trim(c, 7, LIMIT),
     "hosts of a user": lambda c: paging.slice_of_hosts(c, 1, None, HostPosition("example.org", "h100007"), LIMIT),
     "hosts of a user in a domain": lambda c: paging.slice_of_hosts(

@@ -30,6 +30,7 @@ from ddnsd.web.api import (
     status,
     tokens,
     users,
+    webhooks,
 )
 from ddnsd.web.api.dependencies import Context
 from ddnsd.web.api.errors import Problem
@@ -50,6 +51,7 @@ ROUTERS = (
     keys.router,
     dhcp_keys.router,
     stacks.router,
+    webhooks.router,
     users.router,
     quotas.router,
     events.router,

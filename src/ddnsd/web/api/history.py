@@ -38,6 +38,7 @@ class EntryOut(Shown):
         "repaired",
         "issued",
         "expiring",
+        "delete",
     ]
     before: Fields
     after: Fields

@@ -15,6 +15,7 @@ MESSAGES = {
     Code.NAME_IS_REVERSE: N_(
         "%(domain)s is a zone for reverse lookups. You cannot add hosts there. Choose another domain."
     ),
+    Code.WEBHOOKS_OFF: N_("This service has no key for the secrets of webhooks, so there are none."),
     Code.DHCP_KEYS_OFF: N_("This service has no port for DNS UPDATE, so DHCP keys cannot be used."),
     Code.NAME_OF_MEMBERS: N_(
         "Names in %(domain)s belong to computers of the realm %(realm)s. You cannot add hosts there. Choose another "

@@ -22,6 +22,7 @@ KINDS = {
     "repaired": N_("repaired in DNS"),
     "issued": N_("certificate"),
     "expiring": N_("certificate ends soon"),
+    "delete": N_("deleted"),
 }
 
 FIELDS = {

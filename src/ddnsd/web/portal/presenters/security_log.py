@@ -26,6 +26,11 @@ LABELS = {
     "key.set": N_("Key changed"),
     "dhcp-key.add": N_("DHCP key created"),
     "dhcp-key.delete": N_("DHCP key deleted"),
+    "webhook.add": N_("Webhook created"),
+    "webhook.set": N_("Webhook changed"),
+    "webhook.secret": N_("New secret of a webhook"),
+    "webhook.delete": N_("Webhook deleted"),
+    "webhook.stop": N_("Webhook switched off by the service"),
 }
 
 

@@ -99,7 +99,7 @@ def test_messages_about_a_host_are_in_order(api: Api, service: Service, target: 
             done = list(pool.map(lambda host, n=n: update(service, host, f"198.51.100.{n}"), hosts))
             assert set(done) == {f"good 198.51.100.{n}"}
     for host in hosts:
-        wait_until(lambda fqdn=host["fqdn"]: target.told(fqdn) == changes(12), 20, "all messages in order")
+        wait_until(lambda fqdn=host["fqdn"]: target.told(fqdn) == changes(12), 20, "all messages in order")  # type: ignore[misc]
 
 
 def test_a_message_comes_when_dns_has_the_change(api: Api, service: Service, target: Receiver) -> None:
@@ -276,10 +276,10 @@ def test_another_user_sees_nothing_of_it(api: Api, service: Service, target: Rec
 def test_one_of_two_nodes_sends_and_the_other_takes_over(tmp_path: Path) -> None:
     with running() as server, receiver() as target:
         url = create_database(server.url, "webhooks")
-        settings = {"webhook_networks": "127.0.0.0/8"}
-        with dev(tmp_path / "one", database_url=url, **settings) as one:
-            key = {"second_factor_key": str(one.dir / "second_factor.key")}
-            with beside(one, tmp_path / "two", url, **settings, **key) as two:
+        networks = "127.0.0.0/8"
+        with dev(tmp_path / "one", database_url=url, webhook_networks=networks) as one:
+            key = str(one.dir / "second_factor.key")
+            with beside(one, tmp_path / "two", url, webhook_networks=networks, second_factor_key=key) as two:
                 api = Api(one, one.admin_token)
                 subscribe(api, target)
                 host = api.host(ipv4="192.0.2.1")

@@ -15,6 +15,7 @@ from support.ports import free_port, wait_until
 from support.servers.in_process import in_process
 from support.servers.pebble import pebble
 from support.servers.service import Service, dev
+from support.servers.webhook_receiver import receiver
 
 from ddnsctl.external_dns.provider import Provider
 from ddnsctl.external_dns.server import Routes, serve
@@ -33,6 +34,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
             acme_directory=authority.directory,
             acme_ca_file=authority.front,
             acme_caa_identities=("ca.example.org",),
+            webhook_networks=("127.0.0.0/8",),
         ) as running,
     ):
         yield running
@@ -330,3 +332,25 @@ def test_pages_of_the_portal(service: Service) -> None:
     ]
     for path in paths:
         assert browser.open(path).status == 200, path
+
+
+def test_webhooks(service: Service) -> None:
+    with receiver() as target:
+        given = {"name": "w", "url": target.url, "types": ["host.created"]}
+        made = api(service, "POST", "/webhooks", 201, given)
+        target.secrets.append(made["secret"])
+        api(service, "POST", "/webhooks", 422, given | {"url": "https://10.0.0.1/"})
+        path = f"/webhooks/{made['id']}"
+        assert api(service, "GET", "/webhooks", 200)["items"] == [api(service, "GET", path, 200)]
+        assert api(service, "PATCH", path, 200, {"hosts": ["a-*"], "active": False})["hosts"] == ["a-*"]
+        api(service, "POST", f"{path}/deliveries/1/redelivery", 404)
+        tested = api(service, "POST", f"{path}/test", 200)
+        assert tested["state"] == "delivered"
+        again = f"{path}/deliveries/{tested['id']}/redelivery"
+        api(service, "POST", again, 422)
+        assert api(service, "PATCH", path, 200, {"active": True})["active"]
+        assert api(service, "POST", f"{path}/secret", 200)["secret"] != made["secret"]
+        assert api(service, "POST", again, 200)["message_id"] == tested["message_id"]
+        assert len(api(service, "GET", f"{path}/deliveries", 200)["items"]) == 1
+        api(service, "DELETE", path, 204)
+        api(service, "GET", path, 404)

@@ -58,21 +58,31 @@ def end(connection: Connection, source: str) -> Cursor:
     return Cursor(_last_id(connection, SOURCES[source]))
 
 
-def read(connection: Connection, source: str, cursor: Cursor, limit: int) -> tuple[Sequence[Row[Any]], Cursor]:
-    """At most `limit` rows after the cursor, by id, and the cursor after them; the same one if nothing was there."""
+def oldest_xid(connection: Connection) -> int | None:
+    """The xid of the oldest transaction that has not ended; None on SQLite."""
+    return connection.scalar(select(_XMIN)) if connection.dialect.name == "postgresql" else None
+
+
+def read(
+    connection: Connection, source: str, cursor: Cursor, before: int | None, limit: int
+) -> tuple[Sequence[Row[Any]], Cursor]:
+    """At most `limit` rows after the cursor, by id, and the cursor after them; without rows it may be another one.
+
+    `before` is from `oldest_xid`: cursors that have read everything before it are equal.
+    """
     table = SOURCES[source]
-    if connection.dialect.name != "postgresql":
+    if before is None:
         after = _without_xid(connection, table, cursor)
         found = connection.execute(table.select().where(table.c.id > after).order_by(table.c.id).limit(limit)).all()
         return found, Cursor(found[-1].id) if found else cursor
     assert cursor.from_xid is not None  # `adopt` has set it
-    last = cursor.to_xid if cursor.to_xid is not None else connection.scalar(select(_XMIN)) or 0
+    last = cursor.to_xid if cursor.to_xid is not None else max(before, cursor.from_xid)
     window = table.c.xid >= cursor.from_xid, table.c.xid < last, table.c.id > cursor.after_id
     by_id = table.c.id + 0  # otherwise the planner may read the whole table in the order of its key
     found = connection.execute(table.select().where(*window).order_by(by_id).limit(limit)).all()
     if len(found) == limit:
         return found, cursor._replace(after_id=found[-1].id, to_xid=last)
-    return found, Cursor(0, last) if found or cursor.to_xid is not None else cursor
+    return found, Cursor(0, last)
 
 
 def _without_xid(connection: Connection, table: Table, cursor: Cursor) -> int:
@@ -150,21 +160,22 @@ def adopt(connection: Connection) -> None:
 
 
 def is_read(connection: Connection, source: str) -> ColumnElement[bool]:
-    """The condition that a row may be deleted: all webhooks have read it, and another one has a higher id.
-
-    SQLite would use the highest id again, and webhooks would miss the new row.
-    """
+    """The condition that a row may be deleted: all webhooks have read it, and its id is not used again."""
     table = SOURCES[source]
-    newest = select(func.max(table.c.id)).scalar_subquery()
-    column = webhook_cursors.c.from_xid if connection.dialect.name == "postgresql" else webhook_cursors.c.after_id
-    first = _least(connection, source, column)
+    on_server = connection.dialect.name == "postgresql"
+    first = _least(connection, source, webhook_cursors.c.from_xid if on_server else webhook_cursors.c.after_id)
     if first is None:
-        known: ColumnElement[bool] = true()
-    elif connection.dialect.name == "postgresql":
-        known = or_(table.c.xid.is_(None), table.c.xid < first)
-    else:
-        known = table.c.id <= first
-    return and_(table.c.id < newest, known)
+        return true()
+    if on_server:
+        return or_(table.c.xid.is_(None), table.c.xid < first)
+    return and_(table.c.id <= first, table.c.id != kept_id(connection, source))
+
+
+def kept_id(connection: Connection, source: str) -> int | None:
+    """The newest id, if its row must stay: SQLite would use the id again, and webhooks would miss the new row."""
+    if connection.dialect.name == "postgresql" or _least(connection, source, webhook_cursors.c.after_id) is None:
+        return None
+    return _last_id(connection, SOURCES[source])
 
 
 def _least(connection: Connection, source: str, column: Column[int], *conditions: ColumnElement[bool]) -> int | None:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Column, ColumnElement, Connection, func, or_, select
 
-from ddnsd.db import history
+from ddnsd.db import history, outbox
 from ddnsd.db.abuse_reports import OPEN as OPEN_REPORT
 from ddnsd.db.base import Store
 from ddnsd.db.bulk_sql import delete_found, delete_keys
@@ -63,9 +63,9 @@ def old_events(
 
 
 def forget_events(connection: Connection, found: Sequence[OldEvent]) -> int:
-    """Delete these events, but never the newest one: see `outbox.is_read`."""
-    newest = connection.scalar(select(func.max(events.c.id)))
-    return delete_keys(connection, events.c.id, [event.id for event in found if event.id != newest])
+    """Delete these events."""
+    kept = outbox.kept_id(connection, "events")
+    return delete_keys(connection, events.c.id, [event.id for event in found if event.id != kept])
 
 
 def forget_requests(connection: Connection, before: int, limit: int) -> int:

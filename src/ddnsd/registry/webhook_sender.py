@@ -131,32 +131,35 @@ class WebhookSender:
     # ---- reading
 
     async def _read(self, source: str, live: Sequence[Webhook]) -> None:
-        cursors, counts = await self._store.read(lambda c: (stored.cursors(c, source), stored.open_counts(c)))
+        found = await self._store.read(
+            lambda c: (stored.cursors(c, source), stored.open_counts(c), outbox.oldest_xid(c))
+        )
+        cursors, counts, before = found
         _open.set(sum(counts.values()))
         groups: dict[Cursor, list[Webhook]] = {}
         for webhook in live:
             if webhook.id in cursors and counts.get(webhook.id, 0) < MOST_OPEN:
                 groups.setdefault(cursors[webhook.id], []).append(webhook)
         for cursor, group in groups.items():
+            at = cursor
             for _ in range(PARTS):
-                news, after = await self._store.read(lambda c, at=cursor: _news(c, source, at))  # type: ignore[misc]
-                if after == cursor:
-                    break
-                await self._add(source, cursor, after, group, news)
-                cursor = after
+                part = await self._store.read(lambda c, at=at: _part(c, source, at, before))  # type: ignore[misc]
+                alone = len(groups) == 1 and at.to_xid is None
+                if part.after == at or (not part.has_rows and alone):
+                    break  # nothing is written while nothing happens
+                await self._add(source, at, part, group)
+                at = part.after
 
-    async def _add(
-        self, source: str, before: Cursor, after: Cursor, group: Sequence[Webhook], news: Sequence[News]
-    ) -> None:
+    async def _add(self, source: str, before: Cursor, part: "_Part", group: Sequence[Webhook]) -> None:
+        """Add the messages of each webhook in a short transaction of its own, and move the cursors."""
         now = queries.now()
-        young = [one for one in news if one.at > now - TRIED_FOR]
-        messages = [message for webhook in group for message in self._messages(webhook, young, now)]
-
-        def work(connection: Connection) -> None:
-            moved = set(outbox.advance(connection, source, before, after, [webhook.id for webhook in group]))
-            stored.add_messages(connection, [message for message in messages if message.webhook_id in moved])
-
-        await self._store.transact(work)
+        young = [one for one in part.news if one.at > now - TRIED_FOR]
+        messages = {webhook.id: list(self._messages(webhook, young, now)) for webhook in group}
+        others = [webhook_id for webhook_id, found in messages.items() if not found]
+        for ids in ([webhook_id] for webhook_id, found in messages.items() if found):
+            await self._store.transact(lambda c, i=ids: _advance(c, source, before, part.after, i, messages))  # type: ignore[misc]
+        if others:
+            await self._store.transact(lambda c: _advance(c, source, before, part.after, others, messages))
 
     def _messages(self, webhook: Webhook, news: Iterable[News], now: int) -> Iterable[Message]:
         admin = self._claims_age.of_token(webhook.rights).admin
@@ -241,14 +244,36 @@ class WebhookSender:
                 await self._store.transact(lambda c: stored.forget(c, old))
 
 
-def _news(connection: Connection, source: str, cursor: Cursor) -> tuple[list[News], Cursor]:
-    """The news after the cursor, and the next cursor."""
-    rows, after = outbox.read(connection, source, cursor, ROWS)
+class _Part(NamedTuple):
+    """News that were read at once, and the cursor after them."""
+
+    news: list[News]
+    after: Cursor
+    has_rows: bool
+
+
+def _part(connection: Connection, source: str, cursor: Cursor, before: int | None) -> _Part:
+    """The news after the cursor, of transactions before this xid."""
+    rows, after = outbox.read(connection, source, cursor, before, ROWS)
     if source == "events":
-        return [webhook_messages.of_event(row) for row in rows if row.action in OF_EVENTS], after
+        return _Part([webhook_messages.of_event(row) for row in rows if row.action in OF_EVENTS], after, bool(rows))
     entries = [row for row in rows if row.kind in OF_HISTORY]
     names = stored.names_at(connection, entries) if entries else {}
-    return [webhook_messages.of_entry(entry, names[entry.id]) for entry in entries if entry.id in names], after
+    news = [webhook_messages.of_entry(entry, names[entry.id]) for entry in entries if entry.id in names]
+    return _Part(news, after, bool(rows))
+
+
+def _advance(
+    connection: Connection,
+    source: str,
+    before: Cursor,
+    after: Cursor,
+    webhook_ids: Sequence[int],
+    messages: Mapping[int, Sequence[Message]],
+) -> None:
+    """Move the cursors, and add the messages of those that nobody else has moved."""
+    for webhook_id in outbox.advance(connection, source, before, after, webhook_ids):
+        stored.add_messages(connection, messages[webhook_id])
 
 
 def _silent(connection: Connection, webhook: Webhook, until: int) -> list[Silent]:

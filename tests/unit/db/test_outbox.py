@@ -16,6 +16,7 @@ from ddnsd.db.outbox import Cursor
 from ddnsd.db.postgres import PostgresStore
 from ddnsd.db.schema import history as table
 from ddnsd.db.schema import users
+from ddnsd.db.sqlite import SqliteStore
 
 LIMIT = 3
 
@@ -31,8 +32,9 @@ async def add(store: Store, host_id: int, *notes: str) -> None:
 async def read_all(store: Store, cursor: Cursor, limit: int = LIMIT) -> tuple[list[str], Cursor]:
     """The notes of all rows after the cursor, and the cursor at the end."""
     notes: list[str] = []
+    before = await store.read(outbox.oldest_xid)
     while True:
-        rows, after = await store.read(lambda c, at=cursor: outbox.read(c, "history", at, limit))  # type: ignore[misc]
+        rows, after = await store.read(lambda c, at=cursor: outbox.read(c, "history", at, before, limit))  # type: ignore[misc]
         if after == cursor:
             return notes, cursor
         notes += [row.note for row in rows]
@@ -131,15 +133,18 @@ async def test_entries_of_deleted_hosts_stay_until_they_are_read(store: Store) -
     _, after = await read_all(store, before)
     assert await store.transact(lambda c: outbox.advance(c, "history", before, after, [webhook_id])) == [webhook_id]
     assert await store.transact(lambda c: outbox.advance(c, "history", before, after, [webhook_id])) == []
-    assert await store.read(lambda c: history.strangers(c, 0, 10)) == [1]
-    assert await store.transact(lambda c: history.forget_hosts(c, [1, 2], 10)) == 2, "the newest id is not used again"
+    on_file = isinstance(store, SqliteStore)  # it would use the newest id again
+    assert await store.read(lambda c: history.strangers(c, 0, 10)) == ([1] if on_file else [1, 2])
+    assert await store.transact(lambda c: history.forget_hosts(c, [1, 2], 10)) == (2 if on_file else 3)
 
 
 async def test_ids_are_not_used_again(store: Store) -> None:
+    await store.transact(webhook)
     await add(store, 1, "a", "b")
+    cursor = await store.read(lambda c: outbox.end(c, "history"))
+    await store.transact(lambda c: outbox.put(c, "history", cursor, [1]))
     await store.transact(lambda c: history.forget_hosts(c, [1], 10))
     await store.transact(lambda c: history.forget(c, queries.now() + 1, 10))
-    cursor = await store.read(lambda c: outbox.end(c, "history"))
     await add(store, 2, "c")
     assert (await read_all(store, cursor))[0] == ["c"]
 

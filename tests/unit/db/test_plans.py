@@ -50,8 +50,8 @@ QUERIES: dict[str, Callable[[Connection], object]] = {
     "events to forget": lambda c: retention.old_events(c, retention.OldEvent(MIDDLE, MIDDLE), ROWS, LIMIT),
     "entries to forget": lambda c: history.forget(c, ROWS, LIMIT),
     "entries of deleted hosts": lambda c: history.forget_hosts(c, range(5, 55), LIMIT),
-    "new entries for webhooks": lambda c: outbox.read(c, "history", outbox.end(c, "history"), LIMIT),
-    "new events for webhooks": lambda c: outbox.read(c, "events", outbox.end(c, "events"), LIMIT),
+    "new entries for webhooks": lambda c: _new_rows(c, "history"),
+    "new events for webhooks": lambda c: _new_rows(c, "events"),
     "messages that wait for DNS": lambda c: webhooks.dns_progress(c, ["h100007.example.org"]),
     "long history": lambda c: history.trim(c, 7, LIMIT),
     "hosts of a user": lambda c: paging.slice_of_hosts(c, 1, None, HostPosition("example.org", "h100007"), LIMIT),
@@ -98,6 +98,10 @@ QUERIES: dict[str, Callable[[Connection], object]] = {
     "a name above many": lambda c: bulk_hosts.names_above_others(c, [("example.org", 2)], ()),
     "hosts to send again": lambda c: _send_again(c, 1),
 }
+
+
+def _new_rows(connection: Connection, source: str) -> None:
+    outbox.read(connection, source, outbox.end(connection, source), outbox.oldest_xid(connection), LIMIT)
 
 
 def _send_again(connection: Connection, domain_id: int) -> None:

@@ -121,6 +121,19 @@ async def test_only_what_somebody_wants_is_kept(world: World) -> None:
     assert [message.delivered for message in await world.messages()] == [True]
 
 
+async def test_webhooks_of_different_age_read_together(world: World) -> None:
+    await world.subscribe()
+    await world.happens("update", 1)
+    await world.subscribe()
+    await world.happens("update", 2)
+    await world.round()
+    await world.round()
+    cursors = await world.store.read(lambda c: webhooks.cursors(c, "history"))
+    assert len(cursors) == 2
+    assert len(set(cursors.values())) == 1
+    assert sorted(fqdn for _, fqdn in world.target.told) == [f"h{n}.example.org" for n in (1, 2, 2)]
+
+
 async def test_names_are_those_of_that_time(world: World) -> None:
     await world.subscribe()
     await world.happens("update", 1)

@@ -86,11 +86,13 @@ def read(
 
 
 def _without_xid(connection: Connection, table: Table, cursor: Cursor) -> int:
-    """The last id that was read, also if the cursor is from PostgreSQL."""
+    """The last id that was read, also if the cursor is from PostgreSQL: then rows without xid are newer."""
     if cursor.from_xid is None:
         return cursor.after_id
     first = connection.scalar(select(func.min(table.c.id)).where(table.c.xid >= cursor.from_xid))
-    return first - 1 if first is not None else _last_id(connection, table)
+    if first is not None:
+        return first - 1
+    return connection.scalar(select(func.max(table.c.id)).where(table.c.xid.is_not(None))) or 0
 
 
 def _last_id(connection: Connection, table: Table) -> int:
@@ -122,18 +124,14 @@ def is_foreign(connection: Connection) -> bool:
     """Whether `adopt` has something to do: rows or cursors are of another server, or of SQLite."""
     if connection.dialect.name != "postgresql":
         return False
-    limit = connection.scalar(select(_XMAX)) or 0
-    newest = [select(func.max(table.c.xid)).scalar_subquery() for table in SOURCES.values()]
-    found = connection.execute(select(*newest)).one()
-    return any(value is not None and value >= limit for value in found) or _has_foreign_cursor(connection, limit)
+    newest = (select(func.max(table.c.xid)).scalar_subquery() for table in SOURCES.values())
+    limit, *xids = connection.execute(select(_XMAX, *newest)).one()
+    if any(xid is not None and xid >= limit for xid in xids):
+        return True
+    return connection.execute(select(webhook_cursors).where(_IS_FOREIGN).limit(1)).first() is not None
 
 
-def _has_foreign_cursor(connection: Connection, limit: int) -> bool:
-    return connection.execute(select(webhook_cursors).where(_is_foreign_cursor(limit)).limit(1)).first() is not None
-
-
-def _is_foreign_cursor(limit: int) -> ColumnElement[bool]:
-    return or_(webhook_cursors.c.from_xid.is_(None), webhook_cursors.c.from_xid > limit)
+_IS_FOREIGN = or_(webhook_cursors.c.from_xid.is_(None), webhook_cursors.c.from_xid > _XMAX)
 
 
 def adopt(connection: Connection) -> None:
@@ -153,10 +151,8 @@ def adopt(connection: Connection) -> None:
         after = _least(connection, source, webhook_cursors.c.after_id, webhook_cursors.c.from_xid.is_(None))
         if after is not None:  # from SQLite
             connection.execute(update(table).where(table.c.id > after, table.c.xid.is_(None)).values(xid=own))
-    begin, limit = connection.execute(select(_XMIN, _XMAX)).one()
-    connection.execute(
-        update(webhook_cursors).where(_is_foreign_cursor(limit)).values(after_id=0, from_xid=begin, to_xid=None)
-    )
+    begin = connection.scalar(select(_XMIN))
+    connection.execute(update(webhook_cursors).where(_IS_FOREIGN).values(after_id=0, from_xid=begin, to_xid=None))
 
 
 def is_read(connection: Connection, source: str) -> ColumnElement[bool]:

@@ -287,10 +287,18 @@ def add_ended(
     return found
 
 
-def open_counts(connection: Connection) -> dict[int, int]:
-    """The number of messages that are neither delivered nor given up, by webhook; those without are missing."""
-    query = select(webhook_deliveries.c.webhook_id, func.count()).where(_OPEN).group_by(webhook_deliveries.c.webhook_id)
-    return {row[0]: row[1] for row in connection.execute(query)}
+class OpenCount(NamedTuple):
+    """Messages of a webhook that are neither delivered nor given up: all, and those that do not wait for DNS."""
+
+    total: int
+    due: int
+
+
+def open_counts(connection: Connection) -> dict[int, OpenCount]:
+    """The numbers of open messages by webhook; webhooks without are missing."""
+    counted = func.count(), func.count(webhook_deliveries.c.due)
+    query = select(webhook_deliveries.c.webhook_id, *counted).where(_OPEN).group_by(webhook_deliveries.c.webhook_id)
+    return {row[0]: OpenCount(row[1], row[2]) for row in connection.execute(query)}
 
 
 def waiting(connection: Connection, after: int, limit: int) -> list[Delivery]:

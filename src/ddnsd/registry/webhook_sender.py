@@ -48,8 +48,14 @@ ROWS = 500
 PARTS = 20
 """Maximum number of parts that are read in a round."""
 
-MOST_OPEN = 1000
-"""Open messages of a webhook above which it reads no more: the rest stays in the histories."""
+MOST_DUE, MOST_OPEN = 1000, 10_000
+"""Messages of a webhook to deliver, and with those that wait for DNS, above which it reads no more.
+
+The rest stays in the histories. A zone whose name server is silent delays no messages about others.
+"""
+
+SILENT_AT_ONCE = 1000
+"""Hosts of a webhook that can become silent within an hour."""
 
 FIRST_PAUSE, LONGEST_PAUSE = 5 * SECOND, 900 * SECOND
 """First and longest pause between two attempts; it doubles in between."""
@@ -63,7 +69,7 @@ DNS_WAIT = 7 * DAY
 AT_ONCE = 8
 """Messages of a webhook, about different hosts, that are sent at once; one while its target fails."""
 
-SENDING = 32
+SENDING = 200
 """Messages of all webhooks that are sent at once."""
 
 KEPT = 1000
@@ -135,10 +141,11 @@ class WebhookSender:
             lambda c: (stored.cursors(c, source), stored.open_counts(c), outbox.oldest_xid(c))
         )
         cursors, counts, before = found
-        _open.set(sum(counts.values()))
+        _open.set(sum(count.total for count in counts.values()))
         groups: dict[Cursor, list[Webhook]] = {}
         for webhook in live:
-            if webhook.id in cursors and counts.get(webhook.id, 0) < MOST_OPEN:
+            total, due = counts.get(webhook.id, (0, 0))
+            if webhook.id in cursors and total < MOST_OPEN and due < MOST_DUE:
                 groups.setdefault(cursors[webhook.id], []).append(webhook)
         for cursor, group in groups.items():
             at = cursor
@@ -175,7 +182,7 @@ class WebhookSender:
                 continue
             until = queries.now() - webhook.silent_days * DAY
             found = await self._store.read(lambda c, w=webhook, u=until: _silent(c, w, u))  # type: ignore[misc]
-            if len(found) == MOST_OPEN:
+            if len(found) == SILENT_AT_ONCE:
                 until = found[-1].at  # the others in the next hour
             messages = list(self._messages(webhook, map(webhook_messages.of_silence, found), queries.now()))
             await self._store.transact(lambda c, w=webhook, u=until, m=messages: _add_silent(c, w, u, m))  # type: ignore[misc]
@@ -278,7 +285,7 @@ def _advance(
 
 def _silent(connection: Connection, webhook: Webhook, until: int) -> list[Silent]:
     owner_id = None if webhook.all_owners else webhook.user_id
-    return stored.silent(connection, owner_id, webhook.silent_until, until, MOST_OPEN)
+    return stored.silent(connection, owner_id, webhook.silent_until, until, SILENT_AT_ONCE)
 
 
 def _add_silent(connection: Connection, webhook: Webhook, until: int, messages: Sequence[Message]) -> None:

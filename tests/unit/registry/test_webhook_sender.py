@@ -189,7 +189,7 @@ async def test_messages_are_given_up_after_a_day(world: World) -> None:
 
 
 async def test_a_webhook_whose_target_fails_reads_no_more(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(webhook_sender, "MOST_OPEN", 3)
+    monkeypatch.setattr(webhook_sender, "MOST_DUE", 3)
     monkeypatch.setattr(webhook_sender, "ROWS", 2)
     monkeypatch.setattr(webhook_sender, "PARTS", 1)
     webhook_id = await world.subscribe()

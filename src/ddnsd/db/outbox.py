@@ -89,7 +89,7 @@ def _without_xid(connection: Connection, table: Table, cursor: Cursor) -> int:
     """The last id that was read, also if the cursor is from PostgreSQL: then rows without xid are newer."""
     if cursor.from_xid is None:
         return cursor.after_id
-    first = connection.scalar(select(func.min(table.c.id)).where(table.c.xid >= cursor.from_xid))
+    first: int | None = connection.scalar(select(func.min(table.c.id)).where(table.c.xid >= cursor.from_xid))
     if first is not None:
         return first - 1
     return connection.scalar(select(func.max(table.c.id)).where(table.c.xid.is_not(None))) or 0

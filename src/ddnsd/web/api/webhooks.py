@@ -145,14 +145,14 @@ async def delete_webhook(caller: Changer, context: Ctx, client_ip: ClientIp, web
     return Response(status_code=204)
 
 
-@router.post("/{id}/secret", responses=changes(404) | {200: success(NewWebhookOut)})
+@router.post("/{id}/secret", responses=problems(404, 429) | {200: success(NewWebhookOut)})
 async def rotate_webhook_secret(caller: Changer, context: Ctx, client_ip: ClientIp, webhook_id: Id) -> Response:
     """Replace the secret. For a day, each message has two signatures: by the new secret, and by the former one."""
     made = await context.webhooks.new_secret(caller, webhook_id, client_ip=client_ip)
     return serializers.answer(_webhook(made.webhook) | {"secret": made.secret})
 
 
-@router.post("/{id}/test", responses=problems(404) | {200: success(DeliveryOut)})
+@router.post("/{id}/test", responses=problems(404, 429) | {200: success(DeliveryOut)})
 async def test_webhook(caller: Changer, context: Ctx, webhook_id: Id) -> Response:
     """Send a message of the type `webhook.test` now. The answer says whether it was delivered."""
     return serializers.answer(_delivery(await context.webhooks.test(caller, webhook_id)))
@@ -165,7 +165,7 @@ async def list_deliveries(caller: Reader, context: Ctx, webhook_id: Id, query: P
     return serializers.listing(found, _delivery)
 
 
-@router.post("/{id}/deliveries/{message}/redelivery", responses=changes(404) | {200: success(DeliveryOut)})
+@router.post("/{id}/deliveries/{message}/redelivery", responses=problems(404, 429) | {200: success(DeliveryOut)})
 async def redeliver(caller: Changer, context: Ctx, webhook_id: Id, message_id: MessageId) -> Response:
     """Deliver a message again, with the same `message_id`. The answer does not wait for it."""
     return serializers.answer(_delivery(await context.webhooks.redeliver(caller, webhook_id, message_id)))

@@ -35,6 +35,7 @@ OF_EVENTS = {
     "domain.withdraw": "domain_request.withdrawn",
     "certificate.issued": "certificate.issued",
     "certificate.failed": "certificate.failed",
+    "certificate.expiring": "certificate.expiring",
 }
 """Types by the action of an event; other events are not told."""
 
@@ -51,6 +52,7 @@ MessageType = Literal[
     "domain_request.withdrawn",
     "certificate.issued",
     "certificate.failed",
+    "certificate.expiring",
 ]
 TYPES = get_args(MessageType)
 

@@ -257,8 +257,8 @@ class Service:
             _acme(settings),
             Budgets(settings.acme_host_budget, settings.acme_domain_budget),
         )
-        resolver = Resolver(address_rule([ipaddress.ip_network(text) for text in settings.webhook_networks]))
-        self.webhook_sender = WebhookSender(self.store, factor_keys, resolver, claims_age)
+        rule = address_rule([ipaddress.ip_network(text) for text in settings.webhook_networks])
+        self.webhook_sender = WebhookSender(self.store, factor_keys, Resolver(rule), claims_age)
         services = Services(
             policy=policy,
             rates=self.rates,
@@ -279,7 +279,7 @@ class Service:
             keys=Keys(self.store, policy),
             dhcp_keys=dhcp,
             stacks=Stacks(self.store),
-            webhooks=Webhooks(self.store, factor_keys, resolver),
+            webhooks=Webhooks(self.store, factor_keys, Resolver(rule)),  # not the sender's, whom users could hold up
             users=Users(self.store, claims_age),
             account_export=AccountExport(self.store, self.contacts),
             second_factors=SecondFactors(self.store, factor_keys, settings.public_host),

@@ -11,6 +11,7 @@ their ids are in order, which their xids need not be.
 The xids of a database that was restored into another server, or copied, are of that server: see `adopt`.
 """
 
+import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -22,6 +23,7 @@ from sqlalchemy import (
     Row,
     Table,
     and_,
+    exists,
     func,
     literal_column,
     or_,
@@ -34,6 +36,9 @@ from ddnsd.db.bulk_sql import insert_into
 from ddnsd.db.schema import events, history, users, webhook_cursors, webhooks
 
 SOURCES: dict[str, Table] = {"history": history, "events": events}
+
+TOLD_FOR = 2 * 86_400 * 1_000_000
+"""How long a row waits for webhooks to read it; they tell only of the last day."""
 
 ADOPTED = 5000
 """Rows of another server that get other xids in a transaction."""
@@ -156,20 +161,24 @@ def adopt(connection: Connection) -> None:
 
 
 def is_read(connection: Connection, source: str) -> ColumnElement[bool]:
-    """The condition that a row may be deleted: all webhooks have read it, and its id is not used again."""
+    """The condition that a row may be deleted: all webhooks have read it, and its id is not used again.
+
+    Rows that are too old to be told need nobody to read them: perhaps nobody reads any more.
+    """
     table = SOURCES[source]
     on_server = connection.dialect.name == "postgresql"
     first = _least(connection, source, webhook_cursors.c.from_xid if on_server else webhook_cursors.c.after_id)
-    if first is None:
-        return true()
-    if on_server:
-        return or_(table.c.xid.is_(None), table.c.xid < first)
-    return and_(table.c.id <= first, table.c.id != kept_id(connection, source))
+    read: ColumnElement[bool] = true()
+    if first is not None:
+        seen = or_(table.c.xid.is_(None), table.c.xid < first) if on_server else table.c.id <= first
+        read = or_(seen, table.c.at < time.time_ns() // 1000 - TOLD_FOR)
+    kept = kept_id(connection, source)
+    return read if kept is None else and_(read, table.c.id != kept)
 
 
 def kept_id(connection: Connection, source: str) -> int | None:
     """The newest id, if its row must stay: SQLite would use the id again, and webhooks would miss the new row."""
-    if connection.dialect.name == "postgresql" or _least(connection, source, webhook_cursors.c.after_id) is None:
+    if connection.dialect.name == "postgresql" or not connection.scalar(select(exists(select(webhook_cursors)))):
         return None
     return _last_id(connection, SOURCES[source])
 

@@ -669,6 +669,7 @@ webhooks = Table(
     Column("problem", Text),  # of the last attempt
     Column("last_success", BigInteger),
     Column("created", BigInteger, nullable=False),
+    sqlite_autoincrement=True,
 )
 
 # How far each webhook has read history and events; `from_xid` and `to_xid` on PostgreSQL only. See db/outbox.py.
@@ -683,6 +684,7 @@ webhook_cursors = Table(
 )
 
 _OPEN = text("ended IS NULL")
+_WAITS = text("ended IS NULL AND due IS NULL")
 
 # Messages of webhooks, from when they were read until some time after they were delivered.
 webhook_deliveries = Table(
@@ -705,6 +707,8 @@ webhook_deliveries = Table(
     _flag("delivered", False),
     Index("ix_webhook_deliveries_webhook_id", "webhook_id", "id"),
     Index("ix_webhook_deliveries_open", "webhook_id", "subject", "id", sqlite_where=_OPEN, postgresql_where=_OPEN),
+    Index("ix_webhook_deliveries_waiting", "id", sqlite_where=_WAITS, postgresql_where=_WAITS),
+    sqlite_autoincrement=True,
 )
 
 # The node that sends the messages of webhooks, on PostgreSQL, until `expires`.

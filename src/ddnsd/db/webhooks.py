@@ -98,6 +98,14 @@ class Delivery(NamedTuple):
         return "delivered" if self.delivered else "failed"
 
 
+class Waiting(NamedTuple):
+    """A message that waits for DNS."""
+
+    id: int
+    subject: str
+    fqdn: str | None
+
+
 class Message(NamedTuple):
     """A new message."""
 
@@ -130,9 +138,10 @@ _OPEN = webhook_deliveries.c.ended.is_(None)
 # ---- webhooks
 
 
-def find(connection: Connection, webhook_id: int) -> Webhook | None:
-    """The webhook with this id."""
-    row = connection.execute(_WEBHOOK.where(webhooks.c.id == webhook_id)).first()
+def find(connection: Connection, webhook_id: int, *, live: bool = False) -> Webhook | None:
+    """The webhook with this id; with `live` only if it is active, and its owner is."""
+    query = _WEBHOOK.where(webhooks.c.id == webhook_id)
+    row = connection.execute(query.where(webhooks.c.active, users.c.active) if live else query).first()
     return Webhook._make(row) if row else None
 
 
@@ -301,11 +310,12 @@ def open_counts(connection: Connection) -> dict[int, OpenCount]:
     return {row[0]: OpenCount(row[1], row[2]) for row in connection.execute(query)}
 
 
-def waiting(connection: Connection, after: int, limit: int) -> list[Delivery]:
+def waiting(connection: Connection, after: int, limit: int) -> list[Waiting]:
     """At most `limit` messages with an id above `after` that wait for DNS, by id."""
-    query = _DELIVERY.where(_OPEN, webhook_deliveries.c.due.is_(None), webhook_deliveries.c.id > after)
+    query = select(*(webhook_deliveries.c[name] for name in Waiting._fields))
+    query = query.where(_OPEN, webhook_deliveries.c.due.is_(None), webhook_deliveries.c.id > after)
     found = connection.execute(query.order_by(webhook_deliveries.c.id).limit(limit))
-    return [Delivery._make(row) for row in found]
+    return [Waiting._make(row) for row in found]
 
 
 def set_due(connection: Connection, ids: Collection[int], moment: int) -> None:
@@ -315,7 +325,10 @@ def set_due(connection: Connection, ids: Collection[int], moment: int) -> None:
 
 
 def due(connection: Connection, webhook_id: int, moment: int, limit: int) -> list[Delivery]:
-    """At most `limit` messages to deliver now, oldest first: of each subject the first one, if it is due."""
+    """At most `limit` messages to deliver now, of each subject the first one, if it is due.
+
+    Those that were refused least come first, so that one that is always refused does not hold up the others.
+    """
     earlier = webhook_deliveries.alias("earlier")
     first = ~exists().where(
         earlier.c.webhook_id == webhook_deliveries.c.webhook_id,
@@ -325,7 +338,7 @@ def due(connection: Connection, webhook_id: int, moment: int, limit: int) -> lis
     )
     now = webhook_deliveries.c.due.is_not(None), webhook_deliveries.c.next_attempt <= moment
     query = _DELIVERY.where(webhook_deliveries.c.webhook_id == webhook_id, _OPEN, *now, first)
-    found = connection.execute(query.order_by(webhook_deliveries.c.id).limit(limit))
+    found = connection.execute(query.order_by(webhook_deliveries.c.tries, webhook_deliveries.c.id).limit(limit))
     return [Delivery._make(row) for row in found]
 
 

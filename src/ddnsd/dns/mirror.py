@@ -177,11 +177,18 @@ class ZoneMirror:
         """Write the delegations of our domains below, as the primary in use has them."""
         ask_here = ds_records.asks(self._domain, self._connection)
         for child in self._children():
-            async with self._round():
-                found = await delegations.plan(child.domain, self._domain, child.answer, ask_here, self._is_met)
-                if found.update is not None:
-                    update = found.update
-                    await self._exchange(lambda update=update: self._fence.require(update))  # type: ignore[misc]
+            if child.domain.frozen:
+                continue
+            try:
+                async with self._round():
+                    found = await delegations.plan(child.domain, self._domain, child.answer, ask_here, self._is_met)
+                    if found.update is not None:
+                        update = found.update
+                        await self._exchange(lambda update=update: self._fence.require(update))  # type: ignore[misc]
+            except errors.DnsError as error:  # often of the child, which must not hold up its parent
+                log.warning(
+                    "delegation not written", zone=child.domain.name, primary=self.mirror.primary, reason=str(error)
+                )
 
     async def _is_met(self, prerequisites: Update) -> bool:
         try:

@@ -28,7 +28,7 @@ from ddnsd.db import webhooks as stored
 from ddnsd.db.base import Store, StoreDown
 from ddnsd.db.outbox import Cursor
 from ddnsd.db.sqlite import SqliteStore
-from ddnsd.db.webhooks import Delivery, Message, Silent, Webhook
+from ddnsd.db.webhooks import Delivery, Message, Silent, Waiting, Webhook
 from ddnsd.dns.ownership import has_ended, node_name
 from ddnsd.dns.writer import run_safely
 from ddnsd.registry import webhook_messages
@@ -48,11 +48,17 @@ ROWS = 500
 PARTS = 20
 """Maximum number of parts that are read in a round."""
 
-MOST_DUE, MOST_OPEN = 1000, 10_000
-"""Messages of a webhook to deliver, and with those that wait for DNS, above which it reads no more.
+MOST_DUE = 1000
+"""Messages of a webhook to deliver above which it reads no more; the rest stays in the histories.
 
-The rest stays in the histories. A zone whose name server is silent delays no messages about others.
+Those that wait for DNS do not count, so a zone whose name server is silent delays no messages about others.
 """
+
+WAITING = 4
+"""Parts of the messages that wait for DNS that are looked at in a round."""
+
+TOGETHER = 50
+"""Webhooks that get messages in one transaction."""
 
 SILENT_AT_ONCE = 1000
 """Hosts of a webhook that can become silent within an hour."""
@@ -104,6 +110,7 @@ class WebhookSender:
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._sending = asyncio.Semaphore(SENDING)
         self._next_hour = self._next_minute = 0.0
+        self._looked_at = 0  # the last message that waits for DNS, of the last round
 
     async def run_round(self) -> None:
         """Read what is new, and start to deliver what is due. Raises StoreDown."""
@@ -144,8 +151,8 @@ class WebhookSender:
         _open.set(sum(count.total for count in counts.values()))
         groups: dict[Cursor, list[Webhook]] = {}
         for webhook in live:
-            total, due = counts.get(webhook.id, (0, 0))
-            if webhook.id in cursors and total < MOST_OPEN and due < MOST_DUE:
+            _, due = counts.get(webhook.id, (0, 0))
+            if webhook.id in cursors and due < MOST_DUE:
                 groups.setdefault(cursors[webhook.id], []).append(webhook)
         for cursor, group in groups.items():
             at = cursor
@@ -158,12 +165,21 @@ class WebhookSender:
                 at = part.after
 
     async def _add(self, source: str, before: Cursor, part: "_Part", group: Sequence[Webhook]) -> None:
-        """Add the messages of each webhook in a short transaction of its own, and move the cursors."""
+        """Add the messages of the webhooks in short transactions, and move the cursors."""
         now = queries.now()
         young = [one for one in part.news if one.at > now - TRIED_FOR]
-        messages = {webhook.id: list(self._messages(webhook, young, now)) for webhook in group}
+        if len(young) < len(part.news):
+            log.warning("changes are too old for webhooks", source=source, changes=len(part.news) - len(young))
+        by_owner: dict[int | None, list[News]] = {}
+        for one in young:
+            by_owner.setdefault(one.owner_id, []).append(one)
+        messages: dict[int, list[Message]] = {}
+        for webhook in group:
+            news = young if webhook.all_owners else by_owner.get(webhook.user_id, ())
+            messages[webhook.id] = list(self._messages(webhook, news, now))
         others = [webhook_id for webhook_id, found in messages.items() if not found]
-        for ids in ([webhook_id] for webhook_id, found in messages.items() if found):
+        some = [webhook_id for webhook_id, found in messages.items() if found]
+        for ids in (some[start : start + TOGETHER] for start in range(0, len(some), TOGETHER)):
             await self._store.transact(lambda c, i=ids: _advance(c, source, before, part.after, i, messages))  # type: ignore[misc]
         if others:
             await self._store.transact(lambda c: _advance(c, source, before, part.after, others, messages))
@@ -190,13 +206,17 @@ class WebhookSender:
     # ---- DNS
 
     async def _look_at_dns(self) -> None:
-        """Let messages be delivered whose changes DNS has."""
-        after = 0
-        while found := await self._store.read(lambda c, a=after: stored.waiting(c, a, ROWS)):  # type: ignore[misc]
-            after = found[-1].id
+        """Let messages be delivered whose changes DNS has. If many wait, the next round looks at the next ones."""
+        for _ in range(WAITING):
+            found = await self._store.read(lambda c: stored.waiting(c, self._looked_at, ROWS))
+            self._looked_at = found[-1].id if len(found) == ROWS else 0
+            if not found:
+                return
             ready, dropped = await self._store.read(lambda c, part=found: _in_dns(c, part))  # type: ignore[misc]
             if ready or dropped:
                 await self._store.transact(lambda c, r=ready, d=dropped: _let_go(c, r, d))  # type: ignore[misc]
+            if self._looked_at == 0:
+                return
 
     async def _expire(self) -> None:
         """Give up messages that were tried for too long, or whose changes do not get into DNS."""
@@ -219,14 +239,21 @@ class WebhookSender:
     async def _deliver(self, webhook_id: int) -> None:
         """Deliver messages of the webhook until none is due, or its target fails. Raises StoreDown."""
         connection: client.Connection | None = None
+        url = ""
         try:
             while self._lead.leads:
                 webhook, found = await self._store.read(lambda c: _batch(c, webhook_id))
                 if webhook is None or not found:
                     return
-                if connection is None:
+                if webhook.all_owners and not self._claims_age.of_token(webhook.rights).admin:
+                    await self._store.transact(lambda c, w=webhook: stop(c, w, "its owner is no administrator"))  # type: ignore[misc]
+                    return
+                if connection is None or url != webhook.url:
+                    if connection is not None:
+                        await connection.close()
+                    url, connection = webhook.url, None
                     try:
-                        connection = client.Connection(await self._resolver.target(webhook.url))
+                        connection = client.Connection(await self._resolver.target(url))
                     except Unreachable as error:
                         await self._record(webhook, [Outcome(found[0], None, str(error))])
                         return
@@ -239,7 +266,11 @@ class WebhookSender:
 
     async def _attempt(self, connection: client.Connection, webhook: Webhook, delivery: Delivery) -> Outcome:
         async with self._sending:
-            status, problem = await attempt(connection, self._keys, webhook, delivery.message_id, delivery.body)
+            try:
+                status, problem = await attempt(connection, self._keys, webhook, delivery.message_id, delivery.body)
+            except Exception:  # else the other messages of the batch would be sent again and again
+                log.exception("unexpected error", webhook=webhook.id)
+                status, problem = None, "unexpected error, see the log of the service"
         return Outcome(delivery, status, problem)
 
     async def _record(self, webhook: Webhook, outcomes: Sequence[Outcome]) -> None:
@@ -298,7 +329,7 @@ def _let_go(connection: Connection, ready: Sequence[int], dropped: Sequence[int]
     stored.forget(connection, dropped)
 
 
-def _in_dns(connection: Connection, found: Sequence[Delivery]) -> tuple[list[int], list[int]]:
+def _in_dns(connection: Connection, found: Sequence[Waiting]) -> tuple[list[int], list[int]]:
     """The ids of messages that can be delivered, and of those about hosts that never were in DNS."""
     progress = stored.dns_progress(connection, {one.fqdn for one in found if one.fqdn is not None})
     doubtful = {webhook_messages.host_of(one.subject) for one in found if one.fqdn in progress.unknown}
@@ -312,8 +343,8 @@ def _in_dns(connection: Connection, found: Sequence[Delivery]) -> tuple[list[int
 
 def _batch(connection: Connection, webhook_id: int) -> tuple[Webhook | None, list[Delivery]]:
     """The webhook, and what to send to it now."""
-    webhook, now = stored.find(connection, webhook_id), queries.now()
-    if webhook is None or not webhook.active or webhook.next_attempt > now:
+    webhook, now = stored.find(connection, webhook_id, live=True), queries.now()
+    if webhook is None or webhook.next_attempt > now:
         return None, []
     return webhook, stored.due(connection, webhook_id, now, 1 if webhook.failures else AT_ONCE)
 

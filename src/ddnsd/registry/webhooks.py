@@ -19,7 +19,7 @@ from ddnsd.db import webhooks as stored
 from ddnsd.db.base import Store
 from ddnsd.db.webhooks import Delivery, Message, Webhook
 from ddnsd.registry import webhook_messages, webhook_sender
-from ddnsd.registry.addresses import Network, reached
+from ddnsd.registry.addresses import Address, Network, reached
 from ddnsd.registry.errors import Code, Invalid, NotPermitted, NoWebhook, Reason
 from ddnsd.registry.rows import Page, page_of
 from ddnsd.registry.webhook_sender import DAY, PURPOSE
@@ -31,6 +31,9 @@ MOST = 20
 
 ROTATION = DAY
 """How long messages are also signed with the former secret."""
+
+UNICAST = (ipaddress.IPv6Network("2000::/3"), ipaddress.IPv6Network("64:ff9b::/96"))
+"""The IPv6 addresses that are in use, and those of NAT64; others reach what only this machine knows."""
 
 _LISTS = ("types", "domains", "hosts")
 
@@ -50,11 +53,17 @@ def address_rule(networks: Sequence[Network]) -> AddressRule:
         address = getattr(address, "ipv4_mapped", None) or address
         if any(address in network for network in networks):
             return None
-        if any(one.is_multicast or not one.is_global for one in reached([str(address)])):
+        if any(not _is_public(one) for one in reached([str(address)])):
             return f"{text} is not a public address"
         return "the URL must begin with https://" if plain else None
 
     return refusal
+
+
+def _is_public(address: Address) -> bool:
+    """Whether the address is a unicast address of the Internet."""
+    unicast = address.version == 4 or any(address in network for network in UNICAST)
+    return unicast and address.is_global and not address.is_multicast
 
 
 class Webhooks:
@@ -71,7 +80,7 @@ class Webhooks:
     async def get(self, caller: Caller, webhook_id: int) -> Webhook:
         """One of the caller's webhooks. Raises NoWebhook, NotPermitted, StoreDown."""
         _check_whole(caller)
-        return await self._store.read(lambda c: _own(c, caller, webhook_id))
+        return await self._store.read(lambda c: _find(c, caller, webhook_id))
 
     async def create(self, caller: Caller, given: Mapping[str, Any], *, client_ip: str | None) -> NewSecret:
         """Create a webhook from the fields of `WebhookInput`. It tells what is written from now on.
@@ -156,7 +165,8 @@ class Webhooks:
 
     async def test(self, caller: Caller, webhook_id: int) -> Delivery:
         """Send a test message now. Returns it with the outcome. Raises NoWebhook, NotPermitted, StoreDown."""
-        webhook = await self.get(caller, webhook_id)
+        _check_whole(caller)
+        webhook = await self._store.read(lambda c: _own(c, caller, webhook_id))
         now = queries.now()
         message = webhook_messages.message(webhook, webhook_messages.of_test(webhook, caller.user, now), now)
         status, problem = await self._attempt(webhook, message)
@@ -237,10 +247,22 @@ def _check_whole(caller: Caller) -> None:
         raise NotPermitted(Code.WEBHOOKS_OF_LIMITED)
 
 
-def _own(connection: Connection, caller: Caller, webhook_id: int) -> Webhook:
+def _find(connection: Connection, caller: Caller, webhook_id: int) -> Webhook:
+    """One of the caller's webhooks. Raises NoWebhook."""
     webhook = stored.find(connection, webhook_id)
     if webhook is None or webhook.user_id != caller.user_id:
         raise NoWebhook
+    return webhook
+
+
+def _own(connection: Connection, caller: Caller, webhook_id: int) -> Webhook:
+    """One that the caller may change, and whose messages they may read. Raises NoWebhook, NotPermitted.
+
+    Messages about hosts of others are for administrators, so not for their tokens without this right.
+    """
+    webhook = _find(connection, caller, webhook_id)
+    if webhook.all_owners and not caller.admin:
+        raise NotPermitted(Code.WEBHOOK_OF_ALL)
     return webhook
 
 
@@ -257,7 +279,7 @@ def _told(
     detail: str | None = None,
 ) -> Webhook:
     """The webhook, after its event was added. Raises NoWebhook."""
-    webhook = _own(connection, caller, webhook_id)
+    webhook = _find(connection, caller, webhook_id)
     text = detail if detail is not None else f"to {urlsplit(webhook.url).hostname}"
     queries.add_event(connection, caller.user, action, webhook.name, client_ip, text, owner_id=webhook.user_id)
     return webhook

@@ -19,6 +19,9 @@ import httpx
 SECONDS = 10.0
 """Limit of a request, with its connection."""
 
+CONNECT_SECONDS = 3.0
+"""Limit of a connection; then the next address is tried."""
+
 RESOLVE_SECONDS = 5.0
 
 TRIED = 3
@@ -27,7 +30,7 @@ TRIED = 3
 ANSWER_LIMIT = 64 * 1024
 """Octets of an answer that are read, so that the connection can be used again."""
 
-RESOLVERS = 4
+RESOLVERS = 16
 """Names that are resolved at once. A slow name server holds no thread that others need."""
 
 AddressRule = Callable[[str, bool], str | None]
@@ -60,7 +63,7 @@ class Resolver:
         """The target, all of whose addresses are allowed. Raises NotAllowed, Unreachable."""
         try:
             parsed = httpx.URL(url)
-        except httpx.InvalidURL as error:
+        except (httpx.InvalidURL, ValueError) as error:
             raise NotAllowed(f"the URL is not valid: {error}") from None
         addresses = await self._addresses(parsed.raw_host.decode("ascii").strip("[]"), parsed.port or 443)
         for address in addresses:
@@ -95,7 +98,12 @@ class Connection:
 
     def __init__(self, target: Target) -> None:
         self._target = target
-        self._client = httpx.AsyncClient(verify=_tls(), timeout=SECONDS, follow_redirects=False, trust_env=False)
+        self._client = httpx.AsyncClient(
+            verify=_tls(),
+            timeout=httpx.Timeout(SECONDS, connect=CONNECT_SECONDS),
+            follow_redirects=False,
+            trust_env=False,
+        )
 
     async def post(self, body: str, headers: Mapping[str, str]) -> int:
         """Send a body. Returns the status; the content of the answer is not used. Raises Unreachable."""
@@ -118,11 +126,11 @@ class Connection:
                 ):
                     await _skip_content(answer)
                     return answer.status_code
-            except httpx.ConnectError as error:
-                problem = f"no connection: {error}"
+            except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+                problem = f"no connection: {error or type(error).__name__}"
             except (TimeoutError, httpx.TimeoutException):
                 raise Unreachable(f"no answer within {SECONDS:g} s") from None
-            except (httpx.HTTPError, OSError) as error:
+            except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:  # also of a redirection
                 raise Unreachable(f"no answer: {error or type(error).__name__}") from None
         raise Unreachable(problem)
 

@@ -43,6 +43,7 @@ def upgrade() -> None:
         sa.Column("created", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_webhooks"),
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name="fk_webhooks_user_id", ondelete="CASCADE"),
+        sqlite_autoincrement=True,
     )
     op.create_index("ix_webhooks_user_id", "webhooks", ["user_id"])
     op.create_table(
@@ -78,6 +79,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(
             ["webhook_id"], ["webhooks.id"], name="fk_webhook_deliveries_webhook_id", ondelete="CASCADE"
         ),
+        sqlite_autoincrement=True,
     )
     op.create_index("ix_webhook_deliveries_webhook_id", "webhook_deliveries", ["webhook_id", "id"])
     still_open = sa.text("ended IS NULL")
@@ -87,6 +89,10 @@ def upgrade() -> None:
         ["webhook_id", "subject", "id"],
         sqlite_where=still_open,
         postgresql_where=still_open,
+    )
+    waits = sa.text("ended IS NULL AND due IS NULL")
+    op.create_index(
+        "ix_webhook_deliveries_waiting", "webhook_deliveries", ["id"], sqlite_where=waits, postgresql_where=waits
     )
     op.create_table(
         "webhook_sender",

@@ -272,6 +272,19 @@ def test_another_user_sees_nothing_of_it(api: Api, service: Service, target: Rec
     refused(other, {"url": target.url, "all_owners": True}, "all_owners")
 
 
+def test_a_token_that_cannot_administer_changes_no_webhook_of_all_owners(service: Service, target: Receiver) -> None:
+    admin = Api(service, service.admin_token)
+    made = subscribe(admin, target, all_owners=True)
+    weak = Api(service, admin.post("/tokens", {"name": new_label(), "scopes": ["read", "write"]})["token"])
+    path = f"/webhooks/{made['id']}"
+    assert weak.get(path)["url"] == made["url"]
+    for method, below in (("PATCH", ""), ("POST", "/secret"), ("POST", "/test"), ("GET", "/deliveries")):
+        body = {"url": "https://elsewhere.example.com/"} if method == "PATCH" else None
+        assert weak.call(method, path + below, body).status_code == 403
+    assert admin.get(path)["url"] == made["url"]
+    weak.delete(path)
+
+
 @pytest.mark.long
 def test_one_of_two_nodes_sends_and_the_other_takes_over(tmp_path: Path) -> None:
     with running() as server, receiver() as target:

@@ -173,6 +173,18 @@ async def test_a_message_that_is_refused_delays_only_its_host(world: World) -> N
     assert world.target.told[2:] == [("host.updated", "h1.example.org")] * 2
 
 
+async def test_later_messages_come_before_one_that_was_refused(world: World) -> None:
+    webhook_id = await world.subscribe()
+    world.target.statuses["h1.example.org"] = 500
+    await world.happens("update", 1)
+    await world.round()
+    await world.happens("update", 2, 3)
+    for _ in range(2):
+        await world.skip_pauses(webhook_id)
+        await world.round()
+    assert sorted(world.target.told) == [("host.updated", "h2.example.org"), ("host.updated", "h3.example.org")]
+
+
 async def test_messages_are_given_up_after_a_day(world: World) -> None:
     webhook_id = await world.subscribe()
     world.target.statuses["h1.example.org"] = 500

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 import structlog
 
 from ddnsd.auth.authenticate import SignIn
+from ddnsd.auth.device_keys import DeviceKeys
 from ddnsd.auth.failed_sign_ins import SECONDS as FAILED_SECONDS
 from ddnsd.auth.failed_sign_ins import UNKNOWN, FailedSignIns
 from ddnsd.auth.failure_counter import FailureCounter
@@ -66,6 +67,8 @@ from ddnsd.registry.domain_zones import Zones
 from ddnsd.registry.domains import Domains
 from ddnsd.registry.enrolments import Enrolments
 from ddnsd.registry.events import AdminStats, AuditLog
+from ddnsd.registry.fleet_devices import FleetDevices
+from ddnsd.registry.fleets import Fleets
 from ddnsd.registry.history import HostHistory
 from ddnsd.registry.host_access import HostAccess
 from ddnsd.registry.host_lists import HostLists
@@ -179,7 +182,7 @@ class Service:
         members = Identities(self.store, claims_age, passwords=settings.local_accounts)
         self._http, flows, access_tokens = _openid(settings, members, provider_guard)
         self.tsig = tsig = TsigSecrets(self.store, lookups, factor_keys if settings.update_listen else None)
-        signin = SignIn(lookups, throttle, [self.tokens, *access_tokens], failed, tsig.note)
+        signin = SignIn(lookups, throttle, [self.tokens, *access_tokens], failed, tsig.note, DeviceKeys(factor_keys))
         self.secondaries = Secondaries(self.writer, settings.followers, self.watch.serial)
         self.delegations = Delegations(self.writer, self.watch.serial, settings.bind)
         self.checks = CheckWatch(
@@ -205,6 +208,7 @@ class Service:
             agents,
             self.contacts,
             self.fronts,
+            FleetDevices(self.store, lookups, hosts, claims_age),
             offline=settings.offline,
             query_credentials=settings.query_credentials,
             loopback_peers=settings.allow_loopback_peers,
@@ -278,6 +282,7 @@ class Service:
             tokens=tokens,
             keys=Keys(self.store, policy),
             dhcp_keys=dhcp,
+            fleets=Fleets(self.store, factor_keys),
             stacks=Stacks(self.store),
             webhooks=Webhooks(self.store, factor_keys, Resolver(rule)),  # not the sender's, whom users could hold up
             users=Users(self.store, claims_age),

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from ddnsd.auth import secrets
 from ddnsd.auth.caller import BadCredentials, Caller, Kind, NoCredentials, NotFqdn
+from ddnsd.auth.device_keys import DeviceKeys, DeviceLogin, SignedRequest, fresh_time, signature
 from ddnsd.auth.failed_sign_ins import FailedSignIns
 from ddnsd.auth.failed_sign_ins import Kind as Failed
 from ddnsd.auth.throttle import Guess, LoginThrottle, SharedLookups
@@ -32,9 +33,11 @@ class SignIn:
         verifiers: Sequence[Verifier],
         failed: FailedSignIns | None = None,
         note: Callable[[str], None] = lambda _: None,
+        devices: DeviceKeys | None = None,
     ) -> None:
-        """`note` gets each secret that was right."""
+        """`note` gets each secret of a host, key or token that was right."""
         self._lookups, self._throttle, self._verifiers = lookups, throttle, verifiers
+        self._devices = devices or DeviceKeys(None)
         self._failed, self._note_right = failed or FailedSignIns(), note
 
     async def by_header(self, header: str, client_ip: str | None) -> Caller:
@@ -61,7 +64,10 @@ class SignIn:
             raise
 
     async def by_password(self, name: str, password: str, client_ip: str | None) -> Caller:
-        """The host `FQDN:secret` or the key `login:secret`. Raises BadCredentials, NotFqdn, StoreDown."""
+        """The host `FQDN:secret`, the key `login:secret` or the device `f-ID.MAC:key`.
+
+        Raises BadCredentials, NotFqdn, StoreDown.
+        """
         name = name.strip().lower().removesuffix(".")
         try:
             if len(name) > LONGEST or len(password) > LONGEST:
@@ -69,11 +75,33 @@ class SignIn:
             if "." not in name and not name.startswith(secrets.LOGIN_PREFIX):
                 raise NotFqdn
             guess = self._throttle.begin(name, password, client_ip or "")
+            if (device := DeviceLogin.of_text(name)) is not None:
+                return await self._counted(guess, self._device(guess.rows, device, lambda key: (key, password)))
             find = self._host if "." in name else self._key
             return await self._counted(guess, find(guess.rows, name, password))
         except BadCredentials as error:
             self._note(error, name, client_ip)
             raise
+
+    async def by_signature(self, signed: SignedRequest, client_ip: str | None) -> tuple[Caller, int]:
+        """The device of a signed request, and the time of the request, which was not checked against earlier ones.
+
+        Raises BadCredentials, StoreDown.
+        """
+        device = DeviceLogin.of_text(signed.device.lower()) if max(map(len, signed)) <= LONGEST else None
+        name = "" if device is None else str(device)
+        try:
+            if device is None:
+                raise BadCredentials
+            guess = self._throttle.begin(name, f"{signed.text}|{signed.sig}", client_ip or "")
+            right = self._device(guess.rows, device, lambda key: (signature(key, signed.text), signed.sig.lower()))
+            caller = await self._counted(guess, right)
+            if (moment := fresh_time(signed.time)) is None:
+                raise BadCredentials(known=True)
+        except BadCredentials as error:
+            self._note(error, name, client_ip)
+            raise
+        return caller, moment
 
     async def by_secret(self, secret: str, name: str, client_ip: str | None) -> Caller:
         """The caller of Duck DNS's form: only a secret of a host or key, or a token; `name` is the name to update.
@@ -102,7 +130,8 @@ class SignIn:
             self._throttle.failed(guess, error)
             raise
         self._throttle.succeeded(guess)
-        self._note_right(guess.secret)
+        if caller.kind is not Kind.DEVICE:
+            self._note_right(guess.secret)
         return caller
 
     async def _by_secret_alone(self, rows: Rows, secret: str) -> Caller:
@@ -119,6 +148,19 @@ class SignIn:
         if host is None or not right:
             raise BadCredentials(host.id if host else None)
         return caller_of_host(host)
+
+    async def _device(self, rows: Rows, device: DeviceLogin, pair: Callable[[str], tuple[str, str]]) -> Caller:
+        """The device, if both texts of `pair` are equal for one of its keys."""
+        found = await rows.fleet_keys.all(device.fleet_id)
+        pairs = [pair(key) for key in self._devices.of(found, device.mac)]
+        if not any(secrets.are_equal(wanted, given) for wanted, given in pairs):
+            raise BadCredentials  # not `known`: who has no key could invent any number of MAC addresses
+        fleet, known = found[0], await rows.fleet_device.one(str(device))
+        if known is not None and known.revoked is not None:
+            raise BadCredentials(known=True)
+        host = await rows.host_by_id.one(known.host_id) if known is not None and known.host_id is not None else None
+        own = (host,) if host is not None and host.owner_id == fleet.owner_id else ()
+        return Caller(Kind.DEVICE, str(device), fleet.owner_id, hosts=own, credential_name=fleet.name)
 
     async def _key(self, rows: Rows, name: str, password: str) -> Caller:
         key = await rows.key.one(name) if name.isascii() and "\0" not in name else None

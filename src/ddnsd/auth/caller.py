@@ -12,15 +12,17 @@ class Kind(Enum):
 
     HOST = "host"
     KEY = "key"
+    DEVICE = "device"
     USER = "user"
 
 
 class Caller(NamedTuple):
     """`hosts` are those of the credentials (Basic); a user's rights follow from `user_id` and the token's limits.
 
-    `admin`: also objects of other users. `token_id` is set for a token of the database. `credential_name` is the name
-    of the key or token. `stacks` are patterns of names; `given` are names of hosts that other stacks give to these. No
-    token that the caller creates may outlive `expires`, in microseconds since the epoch.
+    A device of a fleet has no host before it is registered. `admin`: also objects of other users. `token_id` is set for
+    a token of the database. `credential_name` is the name of the key, token or fleet. `stacks` are patterns of names;
+    `given` are names of hosts that other stacks give to these. No token that the caller creates may outlive `expires`,
+    in microseconds since the epoch.
     """
 
     kind: Kind

@@ -14,6 +14,7 @@ LENGTH = 24  # 57 ** 24 is 2 ** 140
 
 TOKEN_PREFIX = "ddns_"  # noqa: S105
 ENROLMENT_PREFIX = "ddnse_"
+FLEET_PREFIX = "ddnsf_"
 LOGIN_PREFIX = "k-"
 
 
@@ -34,6 +35,11 @@ def new_token() -> str:
 def new_enrolment() -> str:
     """An enrolment token, with which a machine sets its host's secret once."""
     return ENROLMENT_PREFIX + _random(32)
+
+
+def new_fleet_key() -> str:
+    """A fleet key, from which the keys of all its devices follow."""
+    return FLEET_PREFIX + _random(44)
 
 
 def new_login() -> str:
@@ -59,3 +65,8 @@ def verifier_of(digested: bytes) -> bytes:
 def matches(secret: str, stored: bytes) -> bool:
     """Compare a secret with its verifier, in constant time."""
     return hmac.compare_digest(verifier(secret), stored)
+
+
+def are_equal(one: str, other: str) -> bool:
+    """Compare two secrets in constant time."""
+    return hmac.compare_digest(one.encode("utf-8", "surrogatepass"), other.encode("utf-8", "surrogatepass"))

@@ -3,7 +3,7 @@
 
 import click
 
-from ddnsd.cli import abuse, accounts, database, denylist, dhcp_keys, domains, hosts, queue, quotas, service
+from ddnsd.cli import abuse, accounts, database, denylist, dhcp_keys, domains, fleets, hosts, queue, quotas, service
 from ddnsd.cli.group import CommandGroup
 
 
@@ -29,6 +29,7 @@ COMMANDS = (
     accounts.key,
     domains.domain,
     dhcp_keys.dhcp_key,
+    fleets.fleet,
     denylist.deny,
     abuse.abuse,
     hosts.host,

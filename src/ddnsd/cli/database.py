@@ -125,14 +125,15 @@ def _private_file(path: str) -> Iterator[IO[str]]:
 @click.command(name="export")
 @click.argument("file", type=click.Path(dir_okay=False, allow_dash=True), default="-")
 @click.option("--tsig-secrets", is_flag=True, help="Also the encrypted TSIG secrets of hosts, keys and tokens.")
-def export_command(file: str, tsig_secrets: bool) -> None:
+@click.option("--fleet-keys", is_flag=True, help="Also the encrypted keys of fleets of devices.")
+def export_command(file: str, tsig_secrets: bool, fleet_keys: bool) -> None:
     """Write all tables as JSON, as they are at one moment. Updates go on.
 
     Secrets of hosts and tokens are hashes. TSIG keys of domains are in clear,
     so only you can read the new file.
     """
     with _private_file(file) as opened:
-        asyncio.run(export.write(settings.load().store_url, opened, tsig_secrets=tsig_secrets))
+        asyncio.run(export.write(settings.load().store_url, opened, tsig_secrets=tsig_secrets, fleet_keys=fleet_keys))
 
 
 @click.command(name="import")

@@ -13,6 +13,8 @@ from ddnsd.db.schema import (
     domains,
     enrolments,
     events,
+    fleet_devices,
+    fleets,
     history,
     hosts,
     identities,
@@ -40,7 +42,9 @@ SECRET = frozenset({"hash", "secret_hash", "token_hash", "sealed", "key_secret",
 }
 """Columns that nobody can read."""
 
-INTERNAL = frozenset({"id", "user_id", "owner_id", "domain_id", "host_id", "key_id", "identity_id", "parent_id"}) | {
+INTERNAL = frozenset(
+    {"id", "user_id", "owner_id", "domain_id", "host_id", "key_id", "fleet_id", "identity_id", "parent_id"}
+) | {
     "admin_by",
     "aliased",
     "claimed",
@@ -96,7 +100,17 @@ def of_user(connection: Connection, user_id: int) -> dict[str, list[Row]]:
         "recovery_codes": [{"number": connection.scalar(codes)}],
         "enrolments": _rows(connection, made.where(enrolments.c.user_id == user_id)),
         "keys": _keys(connection, user_id),
+        "fleets": _fleets(connection, user_id),
     }
+
+
+def _fleets(connection: Connection, user_id: int) -> list[Row]:
+    query = select(fleets.c.id, domains.c.name.label("domain"), *columns(fleets)).join(domains)
+    found = _rows(connection, query.where(fleets.c.owner_id == user_id))
+    listed = select(hosts.c.fqdn.label("host"), *columns(fleet_devices)).join_from(fleet_devices, hosts, isouter=True)
+    for fleet in found:
+        fleet["devices"] = _rows(connection, listed.where(fleet_devices.c.fleet_id == fleet.pop("id")))
+    return found
 
 
 def _keys(connection: Connection, user_id: int) -> list[Row]:

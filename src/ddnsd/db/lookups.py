@@ -15,7 +15,7 @@ import structlog
 from sqlalchemy import ARRAY, Column, ColumnElement, LargeBinary, Select, any_, bindparam, func, select
 from sqlalchemy.dialects import sqlite
 
-from ddnsd.db import dhcp_keys, enrolments, queries, records, rows, schema, tsig_secrets
+from ddnsd.db import dhcp_keys, enrolments, fleets, queries, records, rows, schema, tsig_secrets
 from ddnsd.db.base import StoreDown
 from ddnsd.db.sqlite import SqliteStore
 from ddnsd.gathering import Gathering
@@ -180,6 +180,7 @@ class Lookups:
     def __init__(self, store: "SqliteStore | PostgresStore") -> None:
         self.host = Lookup(store, queries.HOST, schema.hosts.c.fqdn, rows.Host._make)
         self.host_to_send = Lookup(store, queries.HOST_TO_SEND, schema.hosts.c.id, _host_to_send)
+        self.host_by_id = Lookup(store, queries.HOST, schema.hosts.c.id, rows.Host._make)
         self.host_by_name = Lookup(store, queries.HOST, schema.hosts.c.name, rows.Host._make)
         self.host_by_secret = Lookup(store, queries.HOST, schema.hosts.c.secret_hash, rows.Host._make)
         self.related = Lookup(store, queries.RELATED, schema.related.c.host_id, rows.Related._make)
@@ -190,6 +191,8 @@ class Lookups:
         self.token = Lookup(store, queries.TOKEN, schema.tokens.c.hash, rows.Token._make)
         self.token_by_id = Lookup(store, queries.TOKEN_WITH_HASH, schema.tokens.c.id, _token_with_hash)
         self.dhcp_key = Lookup(store, dhcp_keys.DHCP_KEY, schema.dhcp_keys.c.name, rows.DhcpKey._make)
+        self.fleet_keys = Lookup(store, fleets.KEY, schema.fleet_keys.c.fleet_id, fleets.FleetKey._make)
+        self.fleet_device = Lookup(store, fleets.DEVICE, schema.fleet_devices.c.login, fleets.Device._make)
         self.tsig_secret = Lookup(store, tsig_secrets.SEALED, schema.tsig_secrets.c.hash, _only)
         self.enrolment = Lookup(store, enrolments.ENROLMENT, schema.enrolments.c.token_hash, enrolments.Enrolment._make)
         self.session = Lookup(store, queries.SESSION, schema.sessions.c.hash, rows.Session._make)

@@ -15,7 +15,7 @@ from ddnsd.db.connect import open_store
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
-NEWEST = "0033"
+NEWEST = "0034"
 """The newest revision that this version of the service knows."""
 
 PAUSE_SECONDS = 1.0

@@ -516,6 +516,43 @@ dhcp_key_domains = Table(
     Column("domain_id", Id, ForeignKey("domains.id", ondelete="CASCADE"), primary_key=True, index=True),
 )
 
+# Devices whose passwords follow from a fleet key and their MAC addresses.
+fleets = Table(
+    "fleets",
+    metadata,
+    _id(),
+    Column("name", String(63), nullable=False, unique=True),
+    _ref("owner_id", "users.id"),  # of the hosts of its devices
+    _ref("domain_id", "domains.id"),
+    Column("pattern", String(100), nullable=False),  # of hosts' names in the domain, with {mac}
+    Column("quota", Integer, nullable=False),  # maximum number of devices, without revoked ones
+    Column("created", BigInteger, nullable=False),
+)
+
+# Encrypted fleet keys; after a rotation the former one may be accepted for a while.
+fleet_keys = Table(
+    "fleet_keys",
+    metadata,
+    _id(),
+    _ref("fleet_id", "fleets.id"),
+    Column("sealed", Text, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("until", BigInteger),  # NULL: the current key
+)
+
+# Devices that have signed in or are revoked.
+fleet_devices = Table(
+    "fleet_devices",
+    metadata,
+    Column("login", String(40), primary_key=True),  # f-ID.MAC
+    _ref("fleet_id", "fleets.id", index=False),
+    Column("host_id", Id, ForeignKey("hosts.id", ondelete="SET NULL"), index=True),
+    Column("created", BigInteger, nullable=False),
+    Column("revoked", BigInteger),
+    Column("last_time", BigInteger),  # of its last signed request, in seconds since the epoch by its own clock
+    Index("ix_fleet_devices_fleet_id", "fleet_id", "login"),
+)
+
 key_hosts = Table(
     "key_hosts",
     metadata,

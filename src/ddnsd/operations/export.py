@@ -30,12 +30,13 @@ OF_PROCESSES = (schema.nodes, schema.zone_leases, schema.webhook_sender, schema.
 """Tables that are in the file without rows: they are of the time and the processes of the export."""
 
 
-async def write(url: str, file: IO[str], *, tsig_secrets: bool = False) -> None:
+async def write(url: str, file: IO[str], *, tsig_secrets: bool = False, fleet_keys: bool = False) -> None:
     """Write all tables, as they were at one moment; others may change them meanwhile.
 
-    Encrypted TSIG secrets only on demand. Raises StoreDown, AdminError.
+    Encrypted TSIG secrets and fleet keys only on demand. Raises StoreDown, AdminError.
     """
-    empty = OF_PROCESSES if tsig_secrets else (*OF_PROCESSES, schema.tsig_secrets)
+    asked = {schema.tsig_secrets: tsig_secrets, schema.fleet_keys: fleet_keys}
+    empty = (*OF_PROCESSES, *(table for table, wanted in asked.items() if not wanted))
     await check_schema(url)
     async with copying.opened(url) as side:
         await side.snapshot()

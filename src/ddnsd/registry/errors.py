@@ -9,7 +9,7 @@ RegistryError
   NoDenial            no deny list has an entry of that id or value
   NoDomain            unknown, not usable by the caller, or not available: one answer for all three
   NoHost              unknown, or not the caller's
-  NoCredential        a token or key that is unknown, or not visible to the caller
+  NoCredential        a token, key or fleet that is unknown, or not visible to the caller
   NoWebhook           a webhook that is unknown, or not the caller's
   NoUser              no user of that name
   NoStack             no stack of the caller has the name
@@ -184,6 +184,15 @@ class Code(Enum):
     DHCP_KEYS_TOO_MANY = "%(domain)s has %(limit)s DHCP keys, which is the maximum. Remove one first."
     DHCP_KEYS_OFF = "This service has no port for DNS UPDATE, so DHCP keys cannot be used. Set DDNSD_UPDATE_LISTEN."
     DHCP_DOMAIN_NOT_OWNED = "You own no domain %(domain)s."
+    FLEET_NAME = "A name has 1 to 63 letters, digits and hyphens. It begins and ends with a letter or a digit."
+    FLEET_EXISTS = "There is a fleet named %(name)s."
+    FLEET_PATTERN = "A pattern contains {mac} once, and is a host name with it, such as cam-{mac}."
+    FLEET_DOMAIN = "No host can be registered in %(domain)s."
+    FLEET_QUOTA = "Enter a number of devices from 1 to %(limit)s."
+    FLEET_KEEP = "Enter a number of days from 0 to %(limit)s."
+    FLEETS_TOO_MANY = "You have %(limit)s fleets, which is the maximum. Remove one first."
+    FLEETS_OFF = "This service has no key to encrypt fleet keys, so there are no fleets. Set DDNSD_SECOND_FACTOR_KEY."
+    MAC_INVALID = "%(mac)r is not a MAC address such as 00:11:22:aa:bb:cc."
     FACTOR_CODE_WRONG = "This is not the current code of the app. Check the clock of your telephone."
     FACTOR_FORM_INVALID = "The form is too old. Open the page again."
     FACTOR_MISSING = "There is no second factor."

@@ -38,6 +38,12 @@ SECURITY = (
     "webhook.secret",
     "webhook.delete",
     "webhook.stop",
+    "fleet.add",
+    "fleet.delete",
+    "fleet.rotate",
+    "fleet.revoke",
+    "fleet.restore",
+    "fleet.refuse",
 )
 """The actions of a user's security log; docs/data-protection.md names their kinds."""
 

@@ -25,6 +25,8 @@ from ddnsd.registry.updates import Outcome, Updates, check_updatable
 MOST_NAMES = 20
 """Maximum number of names in a request."""
 
+_OF_ONE_HOST = (Kind.HOST, Kind.DEVICE)
+
 log = structlog.get_logger()
 
 
@@ -42,6 +44,9 @@ class Refusal(Enum):
     HELD = "a foreign record has the name", False
     TOO_MANY_CHANGES = "the host was changed too often within an hour", False
     UNCONFIRMED = "the name server or the database did not confirm the change", False
+
+    FLEET_FULL = "the device is new, and its fleet or the fleet's owner has no room", False
+    NAME_NOT_FREE = "the device is new, and somebody else has its name, or no host can have it", False
 
     TOO_MANY_NAMES = "the request has too many names", True
     BAD_AGENT = "the operator denies the user agent", True
@@ -72,8 +77,8 @@ def check_count(fqdns: Sequence[str]) -> None:
 
 
 def is_suspended(caller: Caller) -> bool:
-    """Whether the owner of the calling host is inactive. Then nothing counts as a fault."""
-    return caller.kind is Kind.HOST and not caller.hosts[0].owner_active
+    """Whether the owner of the calling host or device is inactive. Then nothing counts as a fault."""
+    return caller.kind in _OF_ONE_HOST and any(not host.owner_active for host in caller.hosts)
 
 
 class UpdateRequests:
@@ -129,9 +134,10 @@ class UpdateRequests:
         )
 
     async def count_refusal(self, caller: Caller, refusal: Refusal) -> None:
-        """Count a fault of the calling host, if the refusal is one. Raises StoreDown."""
-        if refusal.is_client_fault and caller.kind is Kind.HOST:
-            await self._writer.count(Fault(caller.hosts[0].id, "client_faults"))
+        """Count a fault of the calling host or device, if the refusal is one. Raises StoreDown."""
+        if refusal.is_client_fault and caller.kind in _OF_ONE_HOST:
+            for host in caller.hosts:
+                await self._writer.count(Fault(host.id, "client_faults"))
 
     @staticmethod
     def _refusal(host: Host, error: Exception) -> Refusal:

@@ -44,7 +44,9 @@ class EntryOut(Shown):
     after: Fields
     note: str | None = Field(description="Why the service made the change.")
     actor: str = Field(description="A user, a host, the login of a key, or `ddnsd`.")
-    via: Literal["host", "key", "token", "user", "enrolment", "service"] = Field(description="The kind of credentials.")
+    via: Literal["host", "key", "device", "token", "user", "enrolment", "service"] = Field(
+        description="The kind of credentials."
+    )
     via_name: str | None = Field(description="The name of the key or token.")
     source: str | None = Field(description="The client's address.")
     agent: str | None = Field(description="The client's User-Agent.")

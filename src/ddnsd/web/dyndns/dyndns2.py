@@ -5,10 +5,12 @@ from collections.abc import Callable, Sequence
 
 from ddnsd.auth.authenticate import SignIn
 from ddnsd.auth.caller import BadCredentials, Caller, Kind, NoCredentials, NotFqdn, SignInError
+from ddnsd.auth.device_keys import SignedRequest
 from ddnsd.auth.oidc import ProviderDown
 from ddnsd.registry import addresses, names
 from ddnsd.registry.addresses import AddressUpdate
 from ddnsd.registry.errors import InvalidAddress, StoreDown, UnknownPeer
+from ddnsd.registry.fleet_devices import FleetDevices
 from ddnsd.registry.last_seen import LastSeen
 from ddnsd.registry.rows import Host
 from ddnsd.registry.unknown_fronts import Fronts
@@ -49,6 +51,7 @@ class Dyndns2Views:
         agents: Agents,
         last_seen: LastSeen,
         fronts: Fronts,
+        devices: FleetDevices,
         *,
         offline: bool,
         query_credentials: bool,
@@ -56,6 +59,7 @@ class Dyndns2Views:
     ) -> None:
         self._signin, self._requests, self._agents = signin, requests, agents
         self._last_seen, self._fronts, self._loopback_peers = last_seen, fronts, loopback_peers
+        self._devices = devices
         self.use(offline=offline, query_credentials=query_credentials)
 
     def use(self, *, offline: bool, query_credentials: bool) -> None:
@@ -79,7 +83,7 @@ class Dyndns2Views:
 
     async def _run(self, request: Request, parse: Parse) -> Reply:
         try:
-            caller = await self._caller(request)
+            caller, request = await self._caller(request)
         except _CrossSite:
             counter("badauth").inc()
             return text_reply(403, "badauth")
@@ -99,34 +103,47 @@ class Dyndns2Views:
         except StoreDown:
             return _reply(["911"], true_status)
 
-    async def _caller(self, request: Request) -> Caller:
+    async def _caller(self, request: Request) -> tuple[Caller, Request]:
+        """The caller, and the request without what a signature does not cover. Raises SignInError, _CrossSite."""
         if header := request.header("authorization"):
             if _is_basic(header) and request.header("sec-fetch-site") in ("cross-site", "same-site"):
                 raise _CrossSite
-            return await self._signin.by_header(header, request.peer)
+            return await self._signin.by_header(header, request.peer), request
+        if "sig" in request.params and request.path != DELETE_PATH:
+            return await self._signed(request)
         name, password = request.params.get("username", ""), request.params.get("password", "")
         if not name or not password:
             raise NoCredentials
         caller = await self._signin.by_password(name, password, request.peer)
-        if not (self._query_credentials or all(host.query_credentials for host in caller.hosts)):
+        new = caller.kind is Kind.DEVICE and not caller.hosts
+        allowed = not new and all(host.query_credentials for host in caller.hosts)
+        if not (self._query_credentials or allowed):
             raise BadCredentials
-        return caller
+        return caller, request
+
+    async def _signed(self, request: Request) -> tuple[Caller, Request]:
+        signed = SignedRequest(*(request.params.get(name, "") for name in SignedRequest._fields))
+        caller, at = await self._signin.by_signature(signed, request.peer)
+        await self._devices.use_time(caller, at)
+        return caller, request._replace(params={"myip": signed.myip} if signed.myip else {})
 
     async def _lines(self, request: Request, caller: Caller, parse: Parse) -> list[str]:
         fqdns = [names.fold(name) for name in request.params.get("hostname", "").split(",") if name.strip()]
         if is_suspended(caller):
             self._note(request, caller.hosts[0].id, "nohost")
             return ["nohost"] * min(max(len(fqdns), 1), MOST_NAMES)
+        by = author(caller, request.peer, request.agent)
         try:
             if self._agents.refused(request.agent):
                 raise RequestRefused(Refusal.BAD_AGENT)
             check_count(fqdns)
             update = parse(request)
+            if caller.kind is Kind.DEVICE and not caller.hosts:
+                caller = await self._devices.with_host(caller, by, tls=request.tls)
         except RequestRefused as error:
             return await self._refused(request, caller, error.refusal)
         if fqdns in ([], ["yes"]):
             fqdns = [host.fqdn for host in caller.hosts] or [""]
-        by = author(caller, request.peer, request.agent)
         if update is Refusal.UNKNOWN_PEER:
             note_silent_front(self._fronts, request)
         if len(fqdns) == 1:

@@ -25,6 +25,8 @@ RETURN_CODES = {
     Refusal.HELD: "911",
     Refusal.TOO_MANY_CHANGES: "911",
     Refusal.UNCONFIRMED: "911",
+    Refusal.FLEET_FULL: "numhost",
+    Refusal.NAME_NOT_FREE: "nohost",
     Refusal.TOO_MANY_NAMES: "numhost",
     Refusal.BAD_AGENT: "badagent",
     Refusal.OFFLINE_DENIED: "!donator",

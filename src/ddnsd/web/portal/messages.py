@@ -16,6 +16,7 @@ MESSAGES = {
         "%(domain)s is a zone for reverse lookups. You cannot add hosts there. Choose another domain."
     ),
     Code.WEBHOOKS_OFF: N_("This service has no key for the secrets of webhooks, so there are none."),
+    Code.FLEETS_OFF: N_("This service has no key to encrypt fleet keys, so there are no fleets."),
     Code.DHCP_KEYS_OFF: N_("This service has no port for DNS UPDATE, so DHCP keys cannot be used."),
     Code.NAME_OF_MEMBERS: N_(
         "Names in %(domain)s belong to computers of the realm %(realm)s. You cannot add hosts there. Choose another "

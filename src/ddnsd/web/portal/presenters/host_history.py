@@ -53,6 +53,7 @@ FIELDS = {
 VIA = {
     "host": N_("with its secret"),
     "key": N_("with a key"),
+    "device": N_("with its device's key"),
     "token": N_("with a token"),
     "user": N_("in the portal"),
     "enrolment": N_("at its first boot"),

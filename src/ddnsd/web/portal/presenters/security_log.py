@@ -31,6 +31,12 @@ LABELS = {
     "webhook.secret": N_("New secret of a webhook"),
     "webhook.delete": N_("Webhook deleted"),
     "webhook.stop": N_("Webhook switched off by the service"),
+    "fleet.add": N_("Fleet created"),
+    "fleet.delete": N_("Fleet deleted"),
+    "fleet.rotate": N_("Key of a fleet replaced"),
+    "fleet.revoke": N_("Device revoked"),
+    "fleet.restore": N_("Device accepted again"),
+    "fleet.refuse": N_("Device without a host"),
 }
 
 

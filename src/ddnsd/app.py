@@ -68,7 +68,6 @@ from ddnsd.registry.domains import Domains
 from ddnsd.registry.enrolments import Enrolments
 from ddnsd.registry.events import AdminStats, AuditLog
 from ddnsd.registry.fleet_devices import FleetDevices
-from ddnsd.registry.fleets import Fleets
 from ddnsd.registry.history import HostHistory
 from ddnsd.registry.host_access import HostAccess
 from ddnsd.registry.host_lists import HostLists
@@ -282,7 +281,6 @@ class Service:
             tokens=tokens,
             keys=Keys(self.store, policy),
             dhcp_keys=dhcp,
-            fleets=Fleets(self.store, factor_keys),
             stacks=Stacks(self.store),
             webhooks=Webhooks(self.store, factor_keys, Resolver(rule)),  # not the sender's, whom users could hold up
             users=Users(self.store, claims_age),

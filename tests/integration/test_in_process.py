@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import requests
 from support.browser.portal import entered
+from support.clients.devices import Device, add_fleet
 from support.clients.dns_update import Client, absent, add, delete, present
 from support.clients.signing import csr
 from support.ports import free_port, wait_until
@@ -76,6 +77,20 @@ def test_update_paths(service: Service) -> None:
     assert service.dig(fqdn) == []
     for path in ("/healthz", "/readyz", "/healthz/dns", "/metrics"):
         assert service.get(path, token).status_code == 200
+
+
+def test_devices_of_a_fleet(service: Service) -> None:
+    fleet = add_fleet(service, "cams", "--quota", "2")
+    device, signing, other = (fleet.device(f"00112233440{n}") for n in range(3))
+    assert device.update("192.0.2.1") == "good 192.0.2.1"
+    assert device.update("192.0.2.1") == "nochg 192.0.2.1"
+    assert Device(service, fleet.id, device.mac, "wrong").update("192.0.2.1") == "badauth"
+    params = signing.signed("192.0.2.2")
+    assert (signing.send(params), signing.send(params)) == ("good 192.0.2.2", "badauth")
+    assert other.update("192.0.2.3") == "numhost"
+    service.cli("fleet", "revoke", "cams", device.mac)
+    assert device.update("192.0.2.2") == "badauth"
+    assert other.update("192.0.2.3") == "good 192.0.2.3"
 
 
 def test_hosts_by_rest(service: Service) -> None:

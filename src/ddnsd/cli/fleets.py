@@ -19,7 +19,7 @@ from ddnsd.db.fleets import Fleet, ListedDevice
 from ddnsd.registry import accounts, fleets
 from ddnsd.registry.accounts import ACTOR
 from ddnsd.registry.errors import Code, NoDomain, Reason
-from ddnsd.registry.fleets import DEVICES, KEEP_DAYS, MOST_DEVICES, NewFleet
+from ddnsd.registry.fleets import DEVICES, KEEP_DAYS, MOST_DEVICES
 from ddnsd.registry.names import fold
 
 MOST = 10_000
@@ -57,7 +57,7 @@ def add(name: str, domain: str, pattern: str, quota: int, owner: str | None) -> 
         if found is None:
             raise NoDomain(Code.DOMAIN_MISSING, domain=domain)
         owner_id = accounts.user_named(connection, owner).id if owner is not None else found.owner_id
-        return fleets.add(connection, keys, NewFleet(name, found.name, pattern, quota), found, owner_id, key, ACTOR)
+        return fleets.add(connection, keys, name, found, pattern, quota, owner_id, key, ACTOR)
 
     _show_key(in_transaction(work), key)
 
@@ -71,7 +71,7 @@ def show_all(as_json: bool) -> None:
     """
 
     def work(connection: Connection) -> list[dict[str, Any]]:
-        return [_fields(connection, one) for one in stored.page(connection, None, 0, MOST)]
+        return [_fields(connection, one) for one in stored.first(connection, MOST)]
 
     found = in_transaction(work)
     if as_json:

@@ -84,17 +84,9 @@ def by_id(connection: Connection, fleet_id: int) -> Fleet | None:
     return Fleet._make(row) if row else None
 
 
-def page(connection: Connection, owner_id: int | None, after: int, limit: int) -> list[Fleet]:
-    """At most `limit` fleets with an id above `after`, by id: those of this owner, or all."""
-    query = FLEET.where(fleets.c.id > after)
-    if owner_id is not None:
-        query = query.where(fleets.c.owner_id == owner_id)
-    return [Fleet._make(row) for row in connection.execute(query.order_by(fleets.c.id).limit(limit))]
-
-
-def count(connection: Connection, owner_id: int) -> int:
-    """The number of fleets of this owner."""
-    return connection.scalar(select(func.count()).where(fleets.c.owner_id == owner_id)) or 0
+def first(connection: Connection, limit: int) -> list[Fleet]:
+    """At most `limit` fleets, by id."""
+    return [Fleet._make(row) for row in connection.execute(FLEET.order_by(fleets.c.id).limit(limit))]
 
 
 def add(connection: Connection, **values: Any) -> int:

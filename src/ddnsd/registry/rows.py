@@ -7,7 +7,6 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 from ddnsd.db.abuse_reports import AbuseReport
 from ddnsd.db.denylist import Denial
 from ddnsd.db.domain_requests import DomainRequest
-from ddnsd.db.fleets import Fleet, ListedDevice
 from ddnsd.db.history import Author
 from ddnsd.db.history import Shown as HistoryEntry
 from ddnsd.db.idempotency import LeasedCall
@@ -30,7 +29,6 @@ __all__ = [
     "DhcpKey",
     "Domain",
     "DomainRequest",
-    "Fleet",
     "Happened",
     "HistoryEntry",
     "Host",
@@ -38,7 +36,6 @@ __all__ = [
     "Key",
     "Lease",
     "LeasedCall",
-    "ListedDevice",
     "ListedHost",
     "OwnedHost",
     "QueueCounts",

@@ -14,7 +14,6 @@ from ddnsd.registry.domain_requests import Requests
 from ddnsd.registry.domain_zones import Zones
 from ddnsd.registry.domains import Domains
 from ddnsd.registry.events import AuditLog
-from ddnsd.registry.fleets import Fleets
 from ddnsd.registry.history import HostHistory
 from ddnsd.registry.host_lists import HostLists
 from ddnsd.registry.hosts import Edits, Hosts
@@ -57,7 +56,6 @@ class Services:
     tokens: Tokens
     keys: Keys
     dhcp_keys: DhcpKeys
-    fleets: Fleets
     stacks: Stacks
     webhooks: Webhooks
     users: Users

@@ -43,7 +43,10 @@ class Updates:
     def __init__(self) -> None:
         self.applied: list[str] = []
 
-    async def apply(self, host: Host, update: AddressUpdate, *, tls: bool, author: Author) -> Outcome:
+    async def apply(
+        self, host: Host, update: AddressUpdate, *, tls: bool, author: Author, caller: Caller | None = None
+    ) -> Outcome:
+        assert caller is not None
         if self.error is not None:
             raise self.error
         self.applied.append(host.fqdn)
@@ -169,9 +172,9 @@ async def test_each_name_of_a_request_has_its_own_result() -> None:
 async def test_all_or_none_of_the_hosts_are_updated() -> None:
     service, blocked = Service(), host(2, "mail.example.org", abuse=True)
     with pytest.raises(Blocked):
-        await service.requests.apply_to_all([host(), blocked], UPDATE, tls=True, author=AUTHOR)
+        await service.requests.apply_to_all(USER, [host(), blocked], UPDATE, tls=True, author=AUTHOR)
     assert service.updates.applied == []
-    await service.requests.apply_to_all([host(), host(3, "x.example.org")], UPDATE, tls=True, author=AUTHOR)
+    await service.requests.apply_to_all(USER, [host(), host(3, "x.example.org")], UPDATE, tls=True, author=AUTHOR)
     assert service.updates.applied == ["www.example.org", "x.example.org"]
 
 

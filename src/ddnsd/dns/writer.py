@@ -242,7 +242,12 @@ class Writer:
         return max(0.0, min(since + self._deadline, latest) - time.monotonic())
 
     async def push_host(self, domain_id: int, host_ids: Iterable[int]) -> None:
-        """Publish rows that the caller has committed. Raises as `update` does, for the first that fails."""
+        """Publish rows that the caller has committed. Raises as `update` does, for the first that fails.
+
+        Rows of a moved database are not published: the service at the new one may have newer ones.
+        """
+        if self._store.moved is not None:
+            raise StoreDown(self._store.moved)
         sender = await self._sender(domain_id)
         waiters = [asyncio.get_running_loop().create_future() for _ in host_ids]
         for host_id, done in zip(host_ids, waiters, strict=True):

@@ -25,6 +25,11 @@ OF_MAKE = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")
 """What a `make` that runs these tests tells the ones that it starts, as to keep their output until they end."""
 
 
+def _ignore_nothing() -> None:
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 class Run:
     """A `make run` in a session of its own, as a terminal starts it."""
 
@@ -42,8 +47,8 @@ class Run:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                # a shell ignores for ever what was ignored when it began, as it is for commands in the background
-                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+                # a shell ignores for ever what was ignored when it began, as for commands in the background or of nohup
+                preexec_fn=_ignore_nothing,
             )
 
     @property
